@@ -309,3 +309,36 @@ def test_speeds_are_steps_of_the_standard():
     """JESD79-5 has speeds in steps of 400 MT/s, from 3200 to 8800."""
     assert all(speed % 400 == 0 and 3200 <= speed <= 8800 for speed in SPEEDS)
     assert list(SPEEDS) == sorted(set(SPEEDS))
+
+
+# Shares of the peak by Ramulator 2.1 (commit c5b1c3a), for these accesses at these places: FR-FCFS, open rows, refresh of
+# all banks, queues of 32; its timings, but tFAW and tRRD_S in clocks as JESD79-5 has them.  AdamW: four arrays read and
+# four written.
+SIMULATED = {
+    # speed, ranks, width, density: one array read, AdamW, at random, at random with a third written
+    (3200, 1, 4, 16): (0.920, 0.780, 0.918, 0.823),
+    (3200, 2, 4, 16): (0.920, 0.845, 0.921, 0.884),
+    (4800, 1, 4, 16): (0.918, 0.716, 0.916, 0.748),
+    (4800, 1, 8, 16): (0.918, 0.713, 0.916, 0.746),
+    (4800, 1, 16, 16): (0.917, 0.561, 0.731, 0.576),
+    (4800, 1, 4, 32): (0.892, 0.689, 0.891, 0.723),
+    (4800, 2, 4, 16): (0.918, 0.818, 0.913, 0.849),
+    (4800, 2, 4, 32): (0.892, 0.795, 0.887, 0.826),
+    (5600, 2, 4, 16): (0.923, 0.813, 0.923, 0.832),
+    (6400, 1, 4, 16): (0.920, 0.602, 0.903, 0.667),
+    (6400, 2, 4, 16): (0.920, 0.796, 0.912, 0.813),
+}
+
+
+@pytest.mark.parametrize("key", SIMULATED)
+def test_another_simulator_gives_nearly_the_same(key):
+    """Ramulator refreshes both ranks at once; here they take turns, so that accesses at random wait for either."""
+    speed, ranks, width, density = key
+    part = Ddr5(speed, ranks=ranks, width=width, density=density)
+    orders = (streams(1, 0), streams(4, 4), scattered(), scattered(1 / 3))
+    found = [efficiency(part, accesses).share for accesses in orders]
+    errors = [own / other - 1 for own, other in zip(found, SIMULATED[key], strict=True)]
+    one, adam, random, mixed = map(abs, errors)
+    assert one < 0.014
+    assert adam < (0.035 if ranks == 2 else 0.1 if width < 16 else 0.26)  # with one rank, the order of writes decides
+    assert max(random, mixed) < (0.025 if ranks == 1 else 0.08)

@@ -1,5 +1,7 @@
 """The feeder: arrivals against chunks that are read and sent one by one, and waits that are executed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 import wse
 from wse.memoryx import Feeder, MemoryX, Network, Stalls, Transfer, account
-from wse.memoryx.feeder import DRAM_LATENCY, Plan, Saturation
+from wse.memoryx.feeder import DRAM_LATENCY, Link, Plan, Saturation
 
 MACHINE = wse.WSE3
 PLENTY = MemoryX()
@@ -272,3 +274,26 @@ def test_gradients_that_cannot_leave():
             assert run.cycles >= (n - 16) / drain.rate
             assert stalls.leaving > 0.9 * run.cycles and stalls.fabric < 0.05 * run.cycles
             assert getattr(stalls, cause) >= stalls.leaving and stalls.bound == cause
+
+
+def test_a_plan_goes_on_where_the_one_before_ended():
+    """In one list or in two, transfers arrive at the same cycles."""
+    feeder = Feeder(MemoryX(), columns=8, machine=wse.WSE3)
+    transfers = [Transfer(str(i), 100 * i + 7, 2, written=4.0 * (i % 2)) for i in range(6)]
+    whole, link = feeder.plan(transfers), Link()
+    parts = [feeder.plan(some, link) for some in (transfers[:2], transfers[2:])]
+    assert parts[0].arrivals + parts[1].arrivals == whole.arrivals
+    assert parts[1].after(50).arrivals[0].begin == whole.arrivals[2].begin - 50
+    assert (link.network + feeder.latency) == pytest.approx(whole.end)
+
+
+def test_later_transfers_pass_one_that_is_not_ready():
+    feeder = Feeder(MemoryX(), columns=8, machine=wse.WSE3)
+    late = Transfer("late", 1000, 4, ready=1e6, passed=True)
+    plain, passed, behind = (
+        feeder.plan([Transfer("a", 1000), *between, Transfer("b", 1000)]).arrivals
+        for between in ([], [late], [replace(late, passed=False)])
+    )
+    assert passed[1].begin > 1e6
+    assert passed[2].end == pytest.approx(plain[1].end + 4000 / feeder.network_rate())  # the link's time is taken
+    assert behind[2].begin >= behind[1].end

@@ -54,35 +54,49 @@ def passes(execution: Offloading) -> Iterator[tuple[Task, int]]:
 
 
 def predict(execution: Offloading, task: Task) -> tuple[float, list[Predicted]]:
-    """(cycles before the first wavelet arrives, the calls) of a task."""
+    """(cycles of waiting for what is on its way, the calls) of a task.
+
+    The first task of a pass waits for its weights; a later one finds as many as may wait at the edge.  An activation
+    that left with the task before comes back from MemoryX: at once in the forward pass, in the backward pass while the
+    segment is computed again.
+    """
     feeder = execution.feeder
     sizes = {"weights": float(execution.policy.size), "rows": 4.0}
     rate = {
         kind: min(1.0, min(feeder.network_rate(), feeder.dram_rate()) / size / feeder.columns)
         for kind, size in sizes.items()
     }
-    out, window = feeder.drain().rate, execution.into["weights"][0].window
-    waits = feeder.latency + DRAM_LATENCY * execution.clock_hz if task.feeds else 0.0
-    arrived, calls = 0.0, []
+    lag = DRAM_LATENCY * execution.clock_hz
+    out, window = feeder.drain().rate, float(execution.into["weights"][0].window)
+    number, _ = execution.kinds[execution.segments[0].kind]
+    waits = feeder.latency + lag if task.name == f"{FORWARD}{number}" else 0.0
+    arrived = dict.fromkeys(sizes, 0.0 if waits else window)
+    calls: list[Predicted] = []
     for call in task.calls:
         enters, leaves, kind = 0.0, 0.0, "weights"
         for feed in task.feeds:
             if feed.call is call:
                 enters += _wavelets(execution, feed.transfer)
                 kind = "rows" if isinstance(feed.transfer, Embedding) else kind
+                if not feed.parameters and not (task.name.startswith(BACKWARD) and call.what == "input.forward"):
+                    before = sum(one.cycles for one in calls)
+                    waits += max(0.0, 2 * feeder.latency + lag - before)
+                    arrived["rows"] = 0.0
         for drain in task.drains:
             if drain.call is call:
                 leaves += drain.transfer.wavelets
-        late = max(0.0, enters - arrived) / rate[kind]
+        late = max(0.0, enters - arrived[kind]) / rate[kind]
         made = Predicted(call, _computing(execution, call), late, leaves / out)
         # What comes while the call needs nothing: as much as may wait at the edge.
-        arrived = min(float(window), max(0.0, arrived - enters) + (made.cycles - late) * rate["weights"])
+        arrived[kind] = max(0.0, arrived[kind] - enters)
+        for name in arrived:
+            arrived[name] = min(window, arrived[name] + (made.cycles - late) * rate[name])
         calls.append(made)
     return waits, calls
 
 
 def step(execution: Offloading) -> dict[str, float]:
-    """Cycles of a pass by phase and operator as in `wse train --json`, and "all" with the latencies of the tasks."""
+    """Cycles of a pass by phase and operator as in `wse train --json`, and "all" with the waiting of the tasks."""
     found: dict[str, float] = {"all": 0.0}
     for task, times in passes(execution):
         waits, calls = predict(execution, task)

@@ -4,14 +4,16 @@ An activation between two segments (segments.py: half layers) leaves at the nort
 backward pass it comes back, the segment is computed once more, and its gradients are made.  So the PEs hold the
 activations of one half layer, whatever the number of layers, and equal layers share code.  The head takes the
 vocabulary in parts (head_in_parts.py), and products backward keep two chunks of a row's gradients at a time
-(operators/linear.py).  The host starts a task for each segment and part; its weights are asked for when it begins.
+(operators/linear.py).  The host starts a task for each segment and part.  MemoryX knows their order: it sends the next
+task's weights behind those of the present one, and as many as may wait at the edge are there when the task begins.  An
+activation is sent back when all of it has reached MemoryX.
 
 Weights of products that are computed again are streamed three times, those of the head as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +21,8 @@ import numpy as np
 
 from ..errors import ConfigError, ProgramError
 from ..fabric.fabric import Fabric
+from ..memoryx import Transfer
+from ..memoryx.feeder import Link, Plan
 from ..models import Graph
 from ..models.graph import Operator
 from ..operators.embedding import Embedding
@@ -28,7 +32,7 @@ from ..program.program import Program
 from ..records import dataclass
 from . import emitter, head_in_parts
 from .emitter import EdgeTransfer
-from .execution import Pass
+from .execution import Pass, Span
 from .head_in_parts import PART, Head, PartsEmitter
 from .schedule import BACKWARD, FORWARD, Arena, Call, allocate
 from .segments import Segment, cut, passes
@@ -46,6 +50,14 @@ class Task:
     calls: list[Call]
     feeds: list[EdgeTransfer]
     drains: list[EdgeTransfer]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An activation in MemoryX.  rows: float32 [tokens, features].  left: the cycle in which its last wavelet left."""
+
+    rows: np.ndarray
+    left: float = 0.0
 
 
 # Called after each task: what passed, the task, and the names of its operators by those of the first of its kind.
@@ -76,7 +88,9 @@ class Offloading(Streaming):
         **named: Any,
     ):
         self.part, self.report = part, report
-        self._rows: Mapping[str, np.ndarray] = {}  # activations that enter, by what takes them
+        self._rows: Mapping[str, Kept] = {}  # activations that enter, by what takes them
+        self._link = Link()  # of MemoryX, in cycles of the fabric
+        self._begin = 0.0  # of the pass, from which its weights may be sent
         self._slice: tuple[int, int] | None = None  # (first entry, entries) of the part of the head
         super().__init__(*arguments, **named)
 
@@ -219,8 +233,8 @@ class Offloading(Streaming):
 
         entered = self._forward(ids, labels, scale, note)
         gradient = self._head_backward(ids, found, note)
-        for segment, rows in zip(reversed(self.segments), reversed(entered), strict=True):
-            rows = {"output.gradient": gradient, "input.forward": rows}
+        for segment, kept in zip(reversed(self.segments), reversed(entered), strict=True):
+            rows = {"output.gradient": gradient, "input.forward": kept}
             drained = self._segment(BACKWARD, segment, rows, ids, note, found)
             gradient = drained.get("input", gradient)
         spans.sort(key=lambda span: (span.begin, span.track))
@@ -233,14 +247,16 @@ class Offloading(Streaming):
         return self._loss()
 
     def arrivals(self) -> list:
-        """Raises ConfigError: the weights of a task are asked for when it begins, not in one list."""
+        """Raises ConfigError: the weights of a task come behind those of the one before it, not in one list."""
         raise ConfigError("weights of a model whose activations leave the wafer are asked for task by task")
 
     # --- a pass -------------------------------------------------------------------------------------------------------
 
-    def _forward(self, ids: np.ndarray, labels: np.ndarray, scale: float, note: Note) -> list[np.ndarray]:
+    def _forward(self, ids: np.ndarray, labels: np.ndarray, scale: float, note: Note) -> list[Kept]:
         """The forward pass and the loss.  Returns the activation that entered each segment."""
-        entered, rows = [], np.zeros((0, 0), np.float32)
+        self._begin = float(self.fabric.cycle)
+        self._link = Link(self._begin, self._begin)
+        entered, rows = [], Kept(np.zeros((0, 0), np.float32))
         for segment in self.segments:
             entered.append(rows)
             rows = self._segment(FORWARD, segment, {"input.forward": rows}, ids, note, {})["output"]
@@ -253,8 +269,8 @@ class Offloading(Streaming):
         self._part("finish", None, ids, note)
         return entered
 
-    def _head_backward(self, ids: np.ndarray, found: MutableMapping[str, np.ndarray], note: Note) -> np.ndarray:
-        """The gradients of the head.  Returns that of its activation, [tokens, features]."""
+    def _head_backward(self, ids: np.ndarray, found: MutableMapping[str, np.ndarray], note: Note) -> Kept:
+        """The gradients of the head.  Returns that of its activation."""
         whole = {
             p.name: np.zeros(self.graph.parameters[p.name].shape, np.float32)
             for p in self.head.operator.parameters.values()
@@ -262,33 +278,32 @@ class Offloading(Streaming):
         for part in self.head.parts:
             first, entries = part
             words = np.tile(np.array(part, np.uint32), (self.grid[1], 1))
-            for name, gradient in self._part("gradient", words, ids, note, part=part).items():
-                whole[name][first : first + entries] = gradient[:entries]
-        for name, gradient in whole.items():
-            found[name] = gradient
+            for name, made in self._part("gradient", words, ids, note, part=part).items():
+                whole[name][first : first + entries] = made.rows[:entries]
+        found.update(whole)
         return self._part("end", None, ids, note)["input"]
 
     def _segment(
         self,
         direction: str,
         segment: Segment,
-        rows: Mapping[str, np.ndarray],
+        rows: Mapping[str, Kept],
         ids: np.ndarray,
         note: Note,
         found: MutableMapping[str, np.ndarray],
-    ) -> dict[str, np.ndarray]:
-        """Runs a task of a segment.  rows: what enters.  Returns what leaves: [tokens, features] by "input", the
-        gradient of what entered, and "output"."""
+    ) -> dict[str, Kept]:
+        """Runs a task of a segment.  rows: what enters.  Returns what leaves, by "input", the gradient of what entered,
+        and "output"."""
         number, first = self.kinds[segment.kind]
         names = dict(zip(first.parameters, segment.parameters, strict=True))
         renamed = {old.name: new.name for old, new in zip(first.operators, segment.operators, strict=True)}
-        left: dict[str, np.ndarray] = {}
+        left: dict[str, Kept] = {}
 
         def done(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
             if sent.parameters:
                 self._collect(found, sent, arrays, ids)
             else:
-                left[sent.call.operator.kind] = arrays["dx"]
+                left[sent.call.operator.kind] = Kept(arrays["dx"], float(self.fabric.cycle))
 
         task = self.tasks[f"{direction}{number}"]
         streams = [
@@ -306,13 +321,13 @@ class Offloading(Streaming):
         words: np.ndarray | None,
         ids: np.ndarray,
         note: Note,
-        rows: np.ndarray | None = None,
+        rows: Kept | None = None,
         part: tuple[int, int] | None = None,
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, Kept]:
         """Runs a task of the head.  words: uint32 [rows of PEs, n], what each row receives at the west edge.  Returns
         what leaves: gradients by parameter, that of the activation as "input"."""
         task = self.tasks[f"head_{name}"]
-        left: dict[str, np.ndarray] = {}
+        left: dict[str, Kept] = {}
 
         def start() -> None:
             for stream, own in zip(self.ids, () if words is None else words, strict=words is not None):
@@ -320,9 +335,10 @@ class Offloading(Streaming):
             self.fabric.launch(task.name)
 
         def done(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
+            now = float(self.fabric.cycle)
             if not sent.parameters:
-                left["input"] = arrays["dx"]
-            left.update({name: arrays[role] for role, name in sent.parameters.items()})
+                left["input"] = Kept(arrays["dx"], now)
+            left.update({name: Kept(arrays[role], now) for role, name in sent.parameters.items()})
 
         self._slice = part
         self._do(task, {} if rows is None else {"input.forward": rows}, ids, start, done, note, {})
@@ -333,7 +349,7 @@ class Offloading(Streaming):
     def _do(
         self,
         task: Task,
-        rows: Mapping[str, np.ndarray],
+        rows: Mapping[str, Kept],
         ids: np.ndarray,
         start: Callable[[], None],
         done: Callable[[EdgeTransfer, dict[str, np.ndarray]], None],
@@ -346,9 +362,29 @@ class Offloading(Streaming):
 
     def _columns(self, feed: EdgeTransfer, ids: np.ndarray) -> Iterable[Column]:
         if isinstance(feed.transfer, Embedding) and not feed.parameters:
-            rows = self._rows[feed.call.what]
+            rows = self._rows[feed.call.what].rows
             return feed.transfer.pack(rows, np.arange(len(rows)))
         return super()._columns(feed, ids)
+
+    def _waits(self, moved: Moved, spans: list[Span]) -> dict[str, dict[str, int]]:
+        """See Streaming; with waiting for an activation with which the task begins."""
+        found, first = super()._waits(moved, spans), self.emitter.feeds[0]
+        if not first.parameters:
+            late = int(self.into["embedding"][0].timing[0]["starved"])
+            own, cause = found[first.call.phase], moved.plan.arrivals[0].cause
+            late = min(late, own["fabric"])
+            own["fabric"] -= late
+            own[cause] += late
+        return found
+
+    def _planned_at(self, begin: int, transfers: Sequence[Transfer]) -> Plan:
+        return self.feeder.plan(transfers, self._link).after(begin)
+
+    def _transfer(self, feed: EdgeTransfer, sizes: np.ndarray) -> Transfer:
+        made = super()._transfer(feed, sizes)
+        if feed.parameters:
+            return replace(made, ready=self._begin)
+        return replace(made, ready=self._rows[feed.call.what].left + self.feeder.latency, passed=True)
 
     def _values(self, feed: EdgeTransfer) -> dict[str, np.ndarray]:
         values = super()._values(feed)

@@ -248,7 +248,7 @@ class Streaming:
             raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
         begin, before = self.fabric.cycle, self._before
         sizes = [self._sizes(feed) for feed in feeds]
-        plan = self.feeder.plan(self._transfer(feed, size) for feed, size in zip(feeds, sizes, strict=True))
+        plan = self._planned_at(begin, [self._transfer(feed, size) for feed, size in zip(feeds, sizes, strict=True)])
         incoming, counts = [], {}
         for path, streams in self.into.items() if feeds else ():
             own = [path_of(feed) == path for feed in feeds]
@@ -265,6 +265,10 @@ class Streaming:
         self._before = self.fabric.run()
         sent = sum(int((size[:, 0] - size[:, 1]).sum()) for size in sizes)
         return Moved(begin, plan, counts, sent, outgoing, since(before, self._before, begin))
+
+    def _planned_at(self, begin: int, transfers: Sequence[Transfer]) -> Plan:
+        """When the transfers of a task that begins in a cycle arrive, in cycles from there."""
+        return self.feeder.plan(transfers)
 
     def _columns(self, feed: EdgeTransfer, ids: np.ndarray) -> Iterable[Column]:
         """The wavelets of a feed, column by column."""

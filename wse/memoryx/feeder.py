@@ -13,7 +13,7 @@ and `account` attributes the PEs' waiting to its causes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from math import ceil
 
 import numpy as np
@@ -38,6 +38,7 @@ class Transfer:
     bytes_each  bytes of an element on the network, with its index if it has one
     ready       cycle from which the tensor may be read
     written     bytes of DRAM written per element at the same time, for gradients that come back
+    passed      later transfers do not wait for it: they are sent until it is ready
     """
 
     name: str
@@ -45,6 +46,7 @@ class Transfer:
     bytes_each: float = 2
     ready: float = 0
     written: float = 0
+    passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,13 @@ class Plan:
             for arrival, count in zip(self.arrivals, wavelets, strict=True)
         ]
 
+    def after(self, cycle: float) -> Plan:
+        """The plan in cycles from another one; what had arrived by then has negative times."""
+        moved = (
+            replace(one, read=one.read - cycle, begin=one.begin - cycle, end=one.end - cycle) for one in self.arrivals
+        )
+        return Plan(tuple(moved), self.window, self.latency)
+
     @property
     def end(self) -> float:
         """The cycle in which the last element arrives."""
@@ -117,6 +126,14 @@ class OutgoingRate:
 
     rate: float
     cause: str
+
+
+@dataclass
+class Link:
+    """How far the transfers of earlier plans have come: cycles from which memory and network are free."""
+
+    memory: float = 0.0
+    network: float = 0.0
 
 
 class Feeder:
@@ -152,11 +169,14 @@ class Feeder:
         rate = min(network, memory) / bytes_each / self.columns
         return OutgoingRate(min(1.0, rate), "edge" if rate >= 1 else "dram" if memory < network else "network")
 
-    def plan(self, transfers: Iterable[Transfer]) -> Plan:
-        """Return when each transfer arrives, in cycles of the fabric, if the fabric takes everything immediately."""
+    def plan(self, transfers: Iterable[Transfer], link: Link | None = None) -> Plan:
+        """Return when each transfer arrives, in cycles of the fabric, if the fabric takes everything immediately.
+
+        link: where an earlier plan ended; it is moved on.  None: nothing was sent before cycle 0.
+        """
         network, lag = self.network_rate(), DRAM_LATENCY * self.machine.clock_hz
         buffer = self.memoryx.buffer * self.share
-        memory_free = network_free = 0.0
+        link = Link() if link is None else link
         arrivals = []
         narrowest = 0.0
         for transfer in transfers:
@@ -166,8 +186,8 @@ class Feeder:
                     f"{transfer.name} cannot be {transfer.elements} elements of {transfer.bytes_each} bytes"
                 )
             memory = self._reading(transfer)
-            read = max(memory_free, transfer.ready)
-            begin = max(network_free, read + lag)
+            read = max(link.memory, transfer.ready)
+            begin = max(link.network, read + lag)
             ahead = min(size, buffer, (begin - read - lag) * memory)  # read while the network was busy
             end = begin + max(size / network, (size - ahead) / memory)
             slow = size / network < (size - ahead) / memory
@@ -176,8 +196,10 @@ class Feeder:
                     transfer.name, read, begin + self.latency, end + self.latency, "dram" if slow else "network"
                 )
             )
-            memory_free = max(read + size / memory, end - buffer / network)
-            network_free = end
+            if transfer.passed and read > link.memory:  # what it takes of both, whenever that is
+                link.memory, link.network = link.memory + size / memory, link.network + size / network
+            else:
+                link.memory, link.network = max(read + size / memory, end - buffer / network), end
             narrowest = max(narrowest, min(network, memory) / transfer.bytes_each)
         return Plan(tuple(arrivals), ceil(2 * self.latency * narrowest / self.columns), self.latency)
 
