@@ -118,5 +118,5 @@ def test_infer_predicts_what_generate_executes(tmp_path):
     assert sum(row["share"] for row in made["phases"]) > 0.999
     assert "18 x 816 PEs, layers of 18 x 24" in sh(*words).stdout
     document = json.loads(sh("infer", "--model", "gpt2", "--json").stdout)
-    assert len(document["generate"]["not_fitted"]) == 2
+    assert document["generate"]["token_cycles"] > 0 and document["generate"]["held_worst_pct"] < 5
     assert "cannot execute it: " in sh("infer", "--model", "llama3-8b").stdout

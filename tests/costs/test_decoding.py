@@ -70,7 +70,7 @@ def test_the_table_is_what_is_executed(number):
     assert decoding.place(shape) == made
 
 
-def testnon_negative_least_squares():
+def test_non_negative_least_squares():
     rng = np.random.default_rng(0)
     matrix = rng.uniform(size=(30, 4))
     assert np.allclose(decoding.non_negative(matrix, matrix @ [1, 0, 2, 3]), [1, 0, 2, 3])

@@ -158,7 +158,7 @@ def executed(model: Transformer, context: int, prompt: int, machine: Machine) ->
         "tokens_per_second": machine.clock_hz / cycles,
         "first_token_seconds": first / machine.clock_hz,
         "phases": [{"phase": name, "cycles": n, "share": n / cycles} for name, n in phases.items()],
-        "held_worst_pct": decoding.held_out().worst_pct,
+        "held_worst_pct": decoding.worst_pct(layout),
     }
 
 
@@ -363,7 +363,7 @@ VIEW = [
                 "{generate[held_worst_pct]:.1f} %",
             ),
             ("wse generate", "cannot execute it: {generate[why_not]}"),
-            ("wse generate", "{generate[not_fitted]:x} PEs; cycles are predicted for the layers of Llama only"),
+            ("wse generate", "{generate[not_fitted]:x} PEs; cycles of such layers are not predicted"),
         ]
     ),
     Table(

@@ -1,4 +1,5 @@
-"""Cycles of a token in the layout that `wse generate` executes, by what its regions do.
+"""Cycles of a token in the layout that `wse generate` executes, by what its regions do; layer_kinds.py has all layers
+but those of Llama.
 
 A cost is a sum of terms that follow from the program: operations and their elements, the PEs that a sum passes.  Their
 coefficients are fitted, without any below 0, to executed tokens of small models with random shapes, in decoding.csv;
@@ -22,9 +23,11 @@ from ..models.config import Transformer
 from ..models.weights import Weights
 from ..operators import decoder, vocabulary
 from ..operators.layer_shape import Kind
+from . import layer_kinds
+from .fit import non_negative
+from .layer_kinds import REST
 
 TABLE = Path(__file__).with_name("decoding.csv")
-REST = "embedding, ways between regions"
 HELD_OUT = 20  # rows of the table, its last ones, that nothing is fitted to
 SHAPE = ("layers", "d_model", "heads", "kv_heads", "d_head", "d_ff", "vocab", "width", "group", "slots", "position")
 LAYER = [name for name in decoder.PHASES if not name.startswith("wait")]
@@ -69,10 +72,19 @@ def coefficients() -> dict[str, np.ndarray]:
 
 
 def is_fitted(made: Layout) -> bool:
-    """Whether the coefficients are those of the layout's layers: they were fitted to Llama's, and to one sequence."""
+    """Whether the cycles of the layout are predicted: those of one sequence, of layers of which some row has all."""
+    return made.layer.sequences == 1 and (_is_llama(made) or not layer_kinds.lacks(made))
+
+
+def _is_llama(made: Layout) -> bool:
     t = made.table
     plain = t.scale == 1 and not (t.bias or t.softcap or t.layer or t.positions or t.normed)
-    return made.layer.kind == Kind() and made.layer.sequences == 1 and plain
+    return made.layer.kind == Kind() and made.dense is None and plain
+
+
+def worst_pct(made: Layout) -> float:
+    """The greatest error on held-out tokens, in percent: of Llama's layers, or of all other kinds."""
+    return held_out().worst_pct if _is_llama(made) else max(layer_kinds.held_out().values())
 
 
 class Errors(NamedTuple):
@@ -92,31 +104,10 @@ def held_out() -> Errors:
     return Errors(float(np.mean(errors)), max(errors))
 
 
-def non_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The least-squares solution without negative entries (the algorithm of Lawson and Hanson)."""
-    scale = np.abs(matrix).max(axis=0)
-    a, n = matrix / scale, matrix.shape[1]
-    x, inside = np.zeros(n), np.zeros(n, bool)
-    for _ in range(30 * n):
-        slope = a.T @ (wanted - a @ x)
-        if inside.all() or slope[~inside].max() <= 1e-10:
-            break
-        inside[np.argmax(np.where(inside, -np.inf, slope))] = True
-        while True:
-            trial = np.zeros(n)
-            trial[inside] = np.linalg.lstsq(a[:, inside], wanted, rcond=None)[0]
-            wrong = inside & (trial <= 0)
-            if not wrong.any():
-                break
-            part = (x[wrong] / np.maximum(x[wrong] - trial[wrong], 1e-300)).min()
-            x = x + part * (trial - x)
-            inside &= x > 1e-14
-        x = trial
-    return x / scale
-
-
 def predict(made: Layout, position: int) -> dict[str, float]:
     """Cycles of the token at a position, by phase; their sum is the time from its id to its greatest logit."""
+    if not _is_llama(made):
+        return layer_kinds.predict(made, position)
     fitted = coefficients()
     return {name: float(fitted[name] @ np.array(values)) for name, values in terms(made, position).items()}
 
@@ -124,8 +115,11 @@ def predict(made: Layout, position: int) -> dict[str, float]:
 def predict_prompt(made: Layout, tokens: int) -> float:
     """Cycles of a prompt: the last token passes everything, those before follow each other through the layers."""
     token = predict(made, tokens - 1)
-    per_layer = sum(token[name] for name in LAYER) / made.layers
-    return sum(token.values()) + (tokens - 1) * per_layer
+    if _is_llama(made):
+        slowest = sum(token[name] for name in LAYER) / made.layers
+    else:
+        slowest = max(layer_kinds.predict_layers(made, tokens - 1))
+    return sum(token.values()) + (tokens - 1) * slowest
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from ..models.config import Transformer
 from ..models.weights import Weights
 from ..operators import decoder
 from ..operators.strip import OUT, QUEUE
-from .decoding import Errors, non_negative
+from .decoding import Errors
+from .fit import non_negative
 
 TABLE = Path(__file__).with_name("encoding.csv")
 REST = "embedding, pooling, ways between regions"

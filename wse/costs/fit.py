@@ -127,3 +127,26 @@ def nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
             best, least = np.zeros(matrix.shape[1]), error
             best[columns] = found / scale[columns]
     return best
+
+
+def non_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The least-squares solution without negative entries (the algorithm of Lawson and Hanson)."""
+    scale = np.abs(matrix).max(axis=0)
+    a, n = matrix / scale, matrix.shape[1]
+    x, inside = np.zeros(n), np.zeros(n, bool)
+    for _ in range(30 * n):
+        slope = a.T @ (wanted - a @ x)
+        if inside.all() or slope[~inside].max() <= 1e-10:
+            break
+        inside[np.argmax(np.where(inside, -np.inf, slope))] = True
+        while True:
+            trial = np.zeros(n)
+            trial[inside] = np.linalg.lstsq(a[:, inside], wanted, rcond=None)[0]
+            wrong = inside & (trial <= 0)
+            if not wrong.any():
+                break
+            part = (x[wrong] / np.maximum(x[wrong] - trial[wrong], 1e-300)).min()
+            x = x + part * (trial - x)
+            inside &= x > 1e-14
+        x = trial
+    return x / scale
