@@ -30,10 +30,7 @@ PUBLISHED = ("1t", 16, 15.3)
 
 # Figures of the machine that the model uses: of memory, and of computing times by what they follow from.
 MEMORY_FIGURES = ("usable_pes", "wafer_bytes", "sram_bytes")
-COMPUTE_FIGURES = {
-    "kernels": ("fabric_width", "peak_clock_hz", "sram_read2_milli", "sram_write_milli"),
-    "peak": ("peak_clock_hz", "pe_flops_milli", "sram_read2_milli", "sram_write_milli"),
-}
+COMPUTE_FIGURES = {"kernels": ("fabric_width", "peak_clock_hz"), "peak": ("peak_clock_hz", "pe_flops_milli")}
 # Options that give an uncertain input of priors.toml: what the command line gives is known and not drawn.
 GIVEN = {"update": "exposed", "jitter": "jitter", "nodes": "dram", "link": "link", "gradient_bytes": "gradient_bytes"}
 JITTER = 0.01  # the middle of its range

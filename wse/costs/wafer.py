@@ -72,7 +72,7 @@ def _cycles(
     for groups in GROUPS:
         width = whole // groups
         tile = max(1, math.ceil(tokens * whole / (machine.usable_pes * groups)))
-        rows = machine.usable_pes // width if routed else None
+        rows = max(1, machine.usable_pes // width) if routed else None
         found = np.zeros((2, 2))
         for operator in _parts(model)[name]:
             cycles = operator_cycles(
