@@ -45,6 +45,8 @@ BOTH = {
     "embedding narrower than d_model": _GPT.but(d_embedding=16),
     "tied head": _LLAMA.but(tied=True),
     "head with a bias": _GPT.but(head_bias=True),
+    "cap of scores": _LLAMA.but(numerics=(("attn_logit_softcapping", 0.3),)),
+    "cap of logits": _GPT.but(numerics=(("final_logit_softcapping", 0.5),)),
 }
 STREAMING = {
     "norm of each head's queries and keys": _LLAMA.but(qk_norm="head", kv_heads=2),
@@ -63,10 +65,6 @@ REFUSED = {
     "latent attention": (
         _LLAMA.but(kv_rank=16, d_rope=4, d_value=8, d_head=8),
         "keys of nano-llama is of kind concat|has d_value",
-    ),
-    "caps of scores and logits": (
-        _LLAMA.but(numerics=(("attn_logit_softcapping", 50.0),)),
-        "has attn_logit_softcapping 50",
     ),
     "dropout": (_GPT.but(numerics=(("resid_pdrop", 0.1),)), "has resid_pdrop 0.1"),
 }

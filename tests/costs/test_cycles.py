@@ -5,9 +5,12 @@ import pytest
 
 from wse.costs import vendor_compiler as compiler
 from wse.costs.cycles import ExecutedCosts, busiest, operator_cycles
+from wse.execute.streaming import Streaming
 from wse.machine.parameters import Machine
+from wse.memoryx import MemoryX
 from wse.models import graph, load
 from wse.plan import floorplan
+from wse.train import loop
 
 
 def test_every_operator_of_every_family_has_a_time():
@@ -65,3 +68,25 @@ def test_experts_wait_for_the_busiest_row():
     assert operator_cycles(every, 128, 64, 2048, "wse3", rows_in_step=1000) == operator_cycles(
         every, 128, 64, 2048, "wse3"
     )
+
+
+def test_caps_cost_what_executing_them_does():
+    model, spans, made = load("nano").but(layers=1), {}, {}
+    for cap in (None, 2.0):
+        caps = (("attn_logit_softcapping", cap), ("final_logit_softcapping", cap)) if cap else ()
+        made[cap] = graph(model.but(numerics=caps))
+        execution = Streaming(made[cap], 2, Machine("wse3"), MemoryX(), dtype="bf16")
+        execution.load(loop.initial(made[cap], seed=0))
+        ids = np.zeros((2, 2, 32), int)
+        done = execution.run(*ids, scale=1.0)
+        spans[cap] = {s.name: s.end - s.begin for s in done.spans if s.track == "compute"}
+    region = execution.region
+    for kind, phases in (("attention", ("forward", "backward")), ("loss", ("forward",))):
+        times = {}
+        for cap, its in made.items():
+            (operator,) = [o for o in its.operators if o.kind == kind]
+            times[cap] = operator_cycles(operator, region.width, region.tokens, 32, "wse3")
+        for i, phase in enumerate(phases):
+            (name,) = [name for name in spans[None] if name.startswith(f"{kind}.{phase}")]
+            executed = spans[2.0][name] - spans[None][name]
+            assert times[2.0][i] - times[None][i] == pytest.approx(executed, rel=0.05), name

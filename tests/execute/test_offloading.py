@@ -60,6 +60,7 @@ SHAPES = (
     "rotary positions in a part of the layers",
     "more rows of positions than tokens",
     "ALiBi",
+    "cap of scores",
     "norm after the addition",
     "norm before and after",
     "attention and MLP in parallel, two norms",
@@ -73,6 +74,12 @@ SHAPES = (
 @pytest.mark.parametrize("case", SHAPES)
 def test_operators_of_public_models(case):
     check_gradients(build((BOTH | STREAMING)[case], 2, dtype="f32", part=52), 2, 1e-5, 1.0)
+
+
+def test_a_cap_of_logits_is_refused():
+    """Each part of the vocabulary would need the cap."""
+    with pytest.raises(ConfigError, match="has a cap of logits, which is executed where the PEs hold the logits of"):
+        build(BOTH["cap of logits"], 2, dtype="f32", part=52)
 
 
 @pytest.mark.parametrize("case", list(WIDE)[-1:])

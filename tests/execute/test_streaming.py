@@ -65,6 +65,17 @@ def test_operators_of_public_models(case):
     check_gradients((BOTH | STREAMING)[case], 2, 1e-5, dtype="f32")
 
 
+def test_a_cap_of_scores_over_several_rows_is_refused():
+    with pytest.raises(ConfigError, match="has a cap of scores, which is executed where a row of PEs holds whole"):
+        build((BOTH | STREAMING)["cap of scores"], 1, dtype="f32", grid=(2, 2))
+
+
+@pytest.mark.parametrize("dtype, cap", [("f16", 0.3), ("bf16", 3.0)])
+def test_caps_in_sixteen_bits(dtype, cap):
+    caps = (("attn_logit_softcapping", cap), ("final_logit_softcapping", cap))
+    check_gradients(BOTH["cap of scores"].but(numerics=caps), 2, 2e-2, dtype=dtype)
+
+
 @pytest.mark.parametrize("case", WIDE)
 def test_columns_that_share_heads_of_keys_and_values(case):
     model, columns = WIDE[case]

@@ -227,6 +227,50 @@ def test_a_window(sequence, window, dtype, bound):
         assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
 
 
+@pytest.mark.parametrize("dtype, half, bound", [("f32", False, 1e-5), ("f16", False, 2e-3), ("bf16", True, 0.1)])
+@pytest.mark.parametrize("sequence, window, causal", [(16, 0, True), (10, 3, True), (6, 0, False)])
+@pytest.mark.parametrize("cap", [0.4, 30.0])
+def test_a_cap_of_scores(sequence, window, causal, dtype, half, bound, cap):
+    """Against float64, with scores far beyond the cap and far below it."""
+    size = 4 if dtype == "f32" else 2
+    shape = Attention(2, 1, 4, sequence, 2 * sequence, size, causal, half, window=window, cap=cap)
+    rng = np.random.default_rng(sequence)
+    tensors = {}
+    for name, heads in {"q": 2, "k": 1, "v": 1, "do": 2}.items():
+        value = rng.normal(size=(heads * 4, 2 * sequence)).astype(np.float32)
+        value = value if dtype == "f32" else numerics.round16(value, dtype)
+        tensors[name] = Tensor(value.shape, value)
+    tensors |= {name: Tensor(tensors[of].shape) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
+    tensors["stash"] = Tensor((shape.stash,), dtype="f32")
+    got = single.on_one([shape.forward("forward"), shape.backward("backward")], tensors, dtype).arrays
+    q, k, v, do = (tensors[name].values for name in ("q", "k", "v", "do"))
+    wanted = dict(zip(("o", "dq", "dk", "dv"), reference(q, k, v, shape, do), strict=True))
+    for name, value in wanted.items():
+        assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
+
+
+def test_the_reference_of_a_cap_is_a_derivative():
+    torch = pytest.importorskip("torch")
+    shape = Attention(2, 2, 4, 6, 6, 4, cap=0.7)
+    tensors = [np.random.default_rng(i).normal(size=(8, 6)) for i in range(4)]
+    q, k, v = (torch.tensor(t, requires_grad=True) for t in tensors[:3])
+    heads = [x.reshape(2, 4, 6).transpose(1, 2) for x in (q, k, v)]
+    scores = 0.7 * torch.tanh(heads[0] @ heads[1].transpose(1, 2) / 2 / 0.7)
+    scores = scores.masked_fill(torch.ones(6, 6, dtype=torch.bool).triu(1), -torch.inf)
+    o = (scores.softmax(-1) @ heads[2]).transpose(1, 2).reshape(8, 6)
+    o.backward(torch.tensor(tensors[3]))
+    for mine, theirs in zip(
+        reference(*tensors[:3], shape, tensors[3]), (o.detach(), q.grad, k.grad, v.grad), strict=True
+    ):
+        np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-9, atol=1e-13)
+
+
+def test_a_cap_that_is_refused():
+    for make in (lambda: Attention(1, 1, 8, 8, 8, 2, cap=-1.0), lambda: Attention(1, 1, 8, 8, 8, 2, alibi=True, cap=2)):
+        with pytest.raises(ConfigError, match=r"^a cap of scores is above 0, without alibi"):
+            make()
+
+
 def test_a_window_is_of_causal_attention_within_a_row():
     for make in (
         lambda: Attention(1, 1, 8, 8, 8, 2, causal=False, window=4),

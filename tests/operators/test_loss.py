@@ -32,6 +32,12 @@ def test_the_references_are_derivatives():
     mine, gradient = loss.reference(z, labels, 0.25)
     np.testing.assert_allclose(mine, losses.detach().numpy(), rtol=1e-12)
     np.testing.assert_allclose(gradient, logits.grad.numpy().T, rtol=1e-10, atol=1e-15)
+    logits.grad = None
+    losses = torch.nn.functional.cross_entropy(0.6 * torch.tanh(logits / 0.6), torch.tensor(labels), reduction="none")
+    (losses.sum() * 0.25).backward()
+    mine, gradient = loss.reference(z, labels, 0.25, 0.6)
+    np.testing.assert_allclose(mine, losses.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(gradient, logits.grad.numpy().T, rtol=1e-10, atol=1e-15)
     dy = rng.normal(size=(7, 5))
     x = torch.tensor(z, requires_grad=True)
     y = torch.softmax(x, dim=0)

@@ -330,7 +330,8 @@ class Emitter:
         tokens = self.region.tokens
         window = int(call.operator.attributes.get("window", 0))
         window = window if window < self.sequence else 0
-        made = Attention(*shape, self.sequence, tokens, self.size, **more, window=window)
+        cap = float(call.operator.attributes.get("softcap", 0))
+        made = Attention(*shape, self.sequence, tokens, self.size, **more, window=window, cap=cap)
         name = f"{made.label}_{part}"
         self.run(name, getattr(made, part), call, **self._slopes(call.operator))
 
@@ -342,6 +343,11 @@ class Emitter:
             raise ConfigError(
                 f"{call.operator.name} sees {call.operator.attributes['window']} of {self.sequence} tokens: a window "
                 "is executed where a row of PEs holds whole sequences; use at most as many rows as sequences"
+            )
+        if "softcap" in call.operator.attributes:
+            raise ConfigError(
+                f"{call.operator.name} has a cap of scores, which is executed where a row of PEs holds whole "
+                "sequences; use at most as many rows as sequences"
             )
         made = AttentionOverRows(*shape, self.sequence // tokens, tokens, self.size, **more)
         if not self.has_rings:
@@ -386,7 +392,8 @@ class Emitter:
     def loss(self, call: Call) -> None:
         """The loss and the gradient of the logits."""
         r, features = self.region, call.reads["logits"].features
-        made = Loss(features, self.rows(features), r.tokens, r.width, self.size)
+        cap = float(call.operator.attributes.get("softcap", 0))
+        made = Loss(features, self.rows(features), r.tokens, r.width, self.size, cap)
         known = {"labels": self.own(LABELS), "scale": SCALE, "loss": self.own(LOSS)}
         self.run("loss_and_gradient", lambda name: made.routine(name, self.allreduce), call, **known)
 

@@ -52,11 +52,16 @@ class Segment:
 def cut(graph: Graph) -> tuple[list[Segment], Operator]:
     """The segments before the head, and the head: the linear operator that makes the logits.
 
-    Raises ConfigError if the graph does not end with a head and a loss.
+    Raises ConfigError if the graph does not end with a head and a loss, and for a cap of the logits.
     """
     *body, head, loss = graph.operators
     if head.kind != "linear" or loss.inputs != head.outputs:
         raise ConfigError(f"{graph.model.name} does not end with a linear layer that makes the logits of its loss")
+    if "softcap" in loss.attributes:
+        raise ConfigError(
+            f"{graph.model.name} has a cap of logits, which is executed where the PEs hold the logits of all entries: "
+            "without --offload"
+        )
     last = {name: number for number, o in enumerate((*body, head)) for name in o.inputs}
     pieces: list[Segment] = []
     begin, takes = 0, ""

@@ -68,7 +68,8 @@ class Builder:
         m = self.model
         weight = table if m.tied else Parameter("head.weight", table.shape, "normal", STD)
         parameters = {"weight": weight} | ({"bias": Parameter("head.bias", (m.vocab,))} if m.head_bias else {})
-        self.add("loss", "loss", [self.add("head", "linear", [x], m.vocab, parameters)], 1)
+        capped = {"softcap": cap} if (cap := dict(m.numerics).get("final_logit_softcapping")) else {}
+        self.add("loss", "loss", [self.add("head", "linear", [x], m.vocab, parameters)], 1, None, **capped)
 
     def block(self, x: str, name: str) -> str:
         m = self.model
@@ -116,6 +117,8 @@ class Builder:
         shape |= {"causal": m.causal, "alibi": m.positions == "alibi"}
         if block.window:
             shape["window"] = block.window
+        if cap := dict(m.numerics).get("attn_logit_softcapping"):
+            shape["softcap"] = cap
         if m.d_value:
             shape["d_value"] = m.d_value
         sinks = {"sinks": Parameter(f"{name}.sinks", (m.heads,))} if m.sinks else None

@@ -34,7 +34,8 @@ KINDS = {
     "experts": "x -> y: the router and every expert's MLP; router [experts, d], weights [experts, ...], biases; active",
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads; scaling (of rope.py)",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
-    "window (tokens seen), d_value (features of a head's values), sinks [heads]",
+    "window (tokens seen), d_value (features of a head's values), sinks [heads], softcap (scores become softcap "
+    "tanh(scores / softcap))",
     "token": "x -> x with a trained row in front; weight [d]",
     "modulate": "x, c -> x (1 + scale) + shift, or x gate, of features of c",
     "conv": "x -> y = silu of the sums over the last tokens, feature by feature; weight [features, taps], bias",
@@ -51,7 +52,7 @@ KINDS = {
     "gelu_gate": "gate, up -> gelu(gate) * up; exact",
     "residual": "x, y -> x + y",
     "concat": "x, y -> the features of each of `heads` heads of x, and those of y, which all heads share",
-    "loss": "logits -> mean cross-entropy over the tokens; its own backward starts the backward pass",
+    "loss": "logits -> mean cross-entropy over the tokens; its own backward starts the backward pass; softcap",
 }
 
 # Rough arithmetic per feature and token, forward; backward counts twice.  For reports: nothing is timed from these.
@@ -97,7 +98,7 @@ PLAIN = {
     "rmsnorm": {"gain", "eps", "heads"},
     "linear": {"weight", "bias"},
     "rotary": {"rotary", "theta", "d_head", "heads", "scaling"},
-    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi", "window"},
+    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi", "window", "softcap"},
     "gelu": {"exact"},
     "silu": set(),
     "relu": set(),
@@ -107,7 +108,7 @@ PLAIN = {
     "silu_gate": set(),
     "gelu_gate": {"exact"},
     "residual": set(),
-    "loss": set(),
+    "loss": {"softcap"},
 }
 
 
@@ -258,6 +259,8 @@ class Graph:
         name = self.model.name
         for key, value in self.model.numerics:
             if key in ("rope_scaling", "rope_parameters") and self.model.rope_scaling:
+                continue
+            if key in ("attn_logit_softcapping", "final_logit_softcapping"):  # attributes of attention and loss
                 continue
             shown = f"{value:g}" if isinstance(value, float) else str(value).lower()
             raise ConfigError(f"model {name} has {key} {shown}, which {who} does not execute; predictions accept it")

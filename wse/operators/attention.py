@@ -24,6 +24,9 @@ by l, and the backward pass scales do:
 D' also equals o do', but o is rounded.  If all keys contribute alike to a query, dP' - D' is a small difference of
 large numbers, and the sum of dS over the keys must be 0; D' is therefore computed from e and dP'.
 
+A cap c makes the scores c tanh(scores / c), before the mask.  The exponential then has no scale, and dS the factor
+1 - (score / c)^2.
+
 ALiBi adds slope (j - i) to the scores.  Adding slope j is enough, because a term that is common to all keys of a query
 does not change softmax.
 
@@ -52,6 +55,7 @@ from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
 
 BLOCKS = 4  # most blocks of keys under a causal mask
+CHUNK = 256  # elements of scores that are capped at a time
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,9 @@ class Attention:
 
     heads, kv_heads: heads per tile.  d_head: features per head.  sequence: tokens per sequence.  tokens: tokens per
     tile, a multiple of `sequence`.  size: bytes of an element, 2 or 4.  half: 16-bit sums.  window: tokens that a query
-    sees, itself and those before; 0: all.
-    Raises ConfigError for half with 4-byte elements, for alibi or a window without causal, and for a negative window.
+    sees, itself and those before; 0: all.  cap: scores become cap tanh(scores / cap); 0: they stay.
+    Raises ConfigError for half with 4-byte elements, for alibi or a window without causal, for a negative window, and
+    for a cap below 0 or with alibi.
     """
 
     heads: int
@@ -74,6 +79,7 @@ class Attention:
     half: bool = False
     alibi: bool = False
     window: int = 0
+    cap: float = 0.0
 
     @property
     def scale(self) -> float:
@@ -95,7 +101,7 @@ class Attention:
         return self.sequence // self._blocks
 
     @property
-    def _elements(self) -> int:
+    def elements(self) -> int:
         """Elements of a score matrix: the sum over blocks of keys times the queries that may attend to them."""
         skipped = self._keys**2 * self._blocks * (self._blocks - 1) // 2 if self.causal else 0
         return self.sequence**2 - skipped
@@ -114,7 +120,8 @@ class Attention:
 
     @property
     def _seen(self) -> str:
-        return f"_window_{self.window}" if self.window else ""
+        capped = f"_cap_{f32(self.cap)}" if self.cap else ""
+        return (f"_window_{self.window}" if self.window else "") + capped
 
     @property
     def sum_size(self) -> int:
@@ -131,6 +138,9 @@ class Attention:
                 "a window of attention is 0 or more tokens, of causal attention, not "
                 f"{self.window} of causal={self.causal}"
             )
+
+        if self.cap < 0 or (self.cap and self.alibi):
+            raise ConfigError(f"a cap of scores is above 0, without alibi, or 0 for none, not {self.cap:g}")
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
@@ -191,6 +201,10 @@ class Attention:
 
         with self._each(c, at, ("do", "q", "dq"), ("k", "v", "dk", "dv"), begin, end):
             self.score(c, k, q, self.tokens, at.get("slopes"))
+            if self.cap:  # the factor of dS; of masked scores, for which e is 0, it only has to be finite
+                c.op("fmaxs", work.slope, scores, -self.cap)
+                c.op("fmuls", work.slope, work.slope, work.slope)
+                c.op("fmacs", work.slope, self.scale, work.slope, -self.scale / self.cap**2)
             self.exponentiate(c, most)
             self.load(c, values, at["do"])
             with c.loop(self.d_head, d=values.rows(s), a=values.rows(s), b=inverse) as (d, a, b):
@@ -206,7 +220,7 @@ class Attention:
             c.op("fmuls", work.scratch, work.vector, inverse)
             self.subtract(c, work.scratch)
             c.op("fmuls", scores, scores, e)
-            c.op("fmuls", scores, scores, self.scale)
+            c.op("fmuls", scores, scores, work.slope if self.cap else self.scale)
             self.transpose(c, name, scores)
             self.mix(c, work.keys, work.turned, q, self.tokens, transposed=True)
             factors = scores
@@ -297,6 +311,8 @@ class Attention:
         c.call(f"{self.label}_scores")
         if slopes is not None:
             self.add_alibi(c, slopes, "mov r2, 0")
+        if mask and self.cap:
+            c.call(f"{self.label}_capped")
         if mask and self.causal:
             c.call(f"{self.label}_mask")
             if 0 < self.window < self.sequence:
@@ -383,7 +399,9 @@ class Attention:
         if self.alibi:
             pieces["alibi"] = self._shared_alibi(scores)
         c = pieces["exp"] = Code()
-        math_functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.scale)
+        math_functions.exp(c, scores, work.e, work.exponent, self.size == 2, 1.0 if self.cap else self.scale)
+        if self.cap:
+            pieces["capped"] = self._shared_cap(scores, work.capping)
         return "".join(routine(f"{self.label}_{piece}", (), code, 0).text for piece, code in pieces.items())
 
     @contextmanager
@@ -440,6 +458,18 @@ class Attention:
             # The address is one row after the block's end plus one element: move it to the next block's second row.
             c(f"isub32 r21, r21, {4 * self._keys}", "iadd32 r18, r18, r21")
             c(f"isub32 r18, r18, {self._keys - 1 << 16:#x}")
+        return c
+
+    def _shared_cap(self, scores: Vec, work: math_functions.Cap) -> Code:
+        """scores = cap tanh(scores / (sqrt d_head cap)), a chunk at a time."""
+        c, n = Code(), work.a.n
+        top = c.new_label()
+        c.address("r17", scores.at, scores.offset)
+        c(f"mov r18, {scores.n // n}")
+        c.label(top)
+        math_functions.softcap(c, Vec("r17", n), work, self.cap, self.scale)
+        c(f"iadd32 r17, r17, {4 * n}", "isub32 r18, r18, 1", f"bnz r18, {top}")
+        c.forget()
         return c
 
     def _shared_window(self, scores: Vec) -> Code:
@@ -572,7 +602,7 @@ class WorkSpace:
     """The layout of the work space.  Arrays of the shared subroutines have the same place in forward and backward."""
 
     def __init__(self, shape: Attention, backward: bool = False) -> None:
-        work, n, s, size = Work(), shape._elements, shape.sequence, shape.size
+        work, n, s, size = Work(), shape.elements, shape.sequence, shape.size
         tile = shape.d_head * s
         # Tiles and stash begin in bank 0.  All rows of a matrix begin in one bank if widths are multiples of 4.
         self.scores, self.e = work.take(n, bank=4), work.take(n, bank=0)
@@ -584,7 +614,12 @@ class WorkSpace:
         room = work.take(tile + 2 * shape.half, bank=4 if shape.half else 6)
         self.values = replace(room, n=tile)
         self.sums = replace(room, n=tile, size=shape.sum_size, offset=room.offset + 8 * shape.half)
+        if shape.cap:
+            chunk = next(m for m in range(min(n, CHUNK), 0, -1) if n % m == 0)
+            a, b, more = (work.take(chunk, bank=bank) for bank in (2, 6, 0))
+            self.capping = math_functions.Cap(a, b, more, work.take(chunk, 2))
         if backward:
+            self.slope = work.take(n, bank=0) if shape.cap else self.scores
             self.turned = self.half if size == 2 else work.take(n, bank=2)
             bank = 0 if shape.half else 6
             self.keys, self.mixed = work.take(tile, shape.sum_size, bank), work.take(tile, shape.sum_size, bank)
@@ -631,6 +666,10 @@ def reference(
 
     q, k, v = heads(q), np.repeat(heads(k), group, axis=0), np.repeat(heads(v), group, axis=0)
     scores = q @ k.swapaxes(-1, -2) * shape.scale
+    slope = 1.0
+    if shape.cap:
+        scores = shape.cap * np.tanh(scores / shape.cap)
+        slope = 1 - (scores / shape.cap) ** 2
     if slopes is not None:
         distance = np.arange(s) - np.arange(s)[:, None]
         scores = scores + np.asarray(slopes, np.float64)[:, None, None, None] * distance
@@ -645,5 +684,5 @@ def reference(
         return (tile(o),)
     do = heads(do)
     dp = do @ v.swapaxes(-1, -2)
-    ds = p * (dp - (p * dp).sum(axis=-1, keepdims=True)) * shape.scale
+    ds = p * (dp - (p * dp).sum(axis=-1, keepdims=True)) * shape.scale * slope
     return tile(o), tile(ds @ k), tile(shared(ds.swapaxes(-1, -2) @ q)), tile(shared(p.swapaxes(-1, -2) @ do))

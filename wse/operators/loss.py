@@ -5,8 +5,9 @@
     dlogits = (softmax(logits) - onehot(label)) scale,  loss = sum over the row's tokens of -log softmax(logits)[label]
 
 labels: u16 [tokens].  scale: f32 [1], for a mean the loss scale divided by the tokens of the batch.  loss: f32 [1], the
-same in all PEs of a row.  dlogits may alias logits.  The u16 variable `column` holds the PE's column.  All arithmetic
-is f32.  The subroutine takes about 17 cycles per element of the tile, 12 of them for exp.
+same in all PEs of a row.  With a cap c, logits are first c tanh(logits / c).  dlogits may alias logits.  The u16
+variable `column` holds the PE's column.  All arithmetic is f32.  The subroutine takes about 17 cycles per element of
+the tile, 12 of them for exp.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Loss:
     """The shape of a loss.
 
     features: number of logits per token.  rows, tokens: size of a tile.  columns: PEs per row.  size: bytes of an
-    element, 2 or 4.
+    element, 2 or 4.  cap: of the logits; 0: none.
     """
 
     features: int
@@ -35,6 +36,7 @@ class Loss:
     tokens: int
     columns: int
     size: int
+    cap: float = 0.0
 
     def routine(self, name: str, allreduce: AllReduce = single_column) -> Routine:
         """The subroutine; operands as in the module's docstring.  allreduce: sum over a row of PEs."""
@@ -46,6 +48,12 @@ class Loss:
         total, chosen = sums.part(0, t), sums.part(t, t)
         inverse, scratch, exponent = work.take(t, bank=0), work.take(t, bank=2), work.take(t, 2)
         c.op("fmovs" if self.size == 4 else "fh2s", z, logits)
+        slope = work.take(n, bank=4) if self.cap else z
+        if self.cap:
+            one, two, three = (work.take(n, bank=bank) for bank in (4, 6, 0))
+            math_functions.softcap(c, z, math_functions.Cap(one, two, three, work.take(n, 2)), self.cap)
+            c.square(slope, z, one)
+            c.op("fmacs", slope, 1.0, slope, -1 / self.cap**2)
         subtract_maximum(c, z, most, Softmax(self.features, self.rows, t, self.columns, self.size), allreduce)
         self._at_labels(c, at["labels"], z, chosen)
         exponentials(c, work, z, self.size == 2)
@@ -63,6 +71,8 @@ class Loss:
         with c.loop(self.rows, d=z.rows(t), a=z.rows(t), b=inverse) as (d, a, b):
             c(f"fmuls {d}, {a}, {b}")
         self._at_labels(c, at["labels"], z, None, at["scale"])
+        if self.cap:
+            c.op("fmuls", z, z, slope)
         c.op("fmovs" if self.size == 4 else "fs2h", dlogits, z)
         return routine(name, OPERANDS, c, work.bytes, calls=allreduce is not single_column)
 
@@ -90,15 +100,20 @@ class Loss:
         c.forget()
 
 
-def reference(logits: np.ndarray, labels: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def reference(logits: np.ndarray, labels: np.ndarray, scale: float, cap: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """(losses [tokens], gradient [features, tokens]) in float64.
 
-    logits: [features, tokens].  labels: integers [tokens].  scale: factor of the gradient.
+    logits: [features, tokens].  labels: integers [tokens].  scale: factor of the gradient.  cap: of
+    the logits.
     """
     z = np.asarray(logits, np.float64)
+    slope = np.ones_like(z)
+    if cap:
+        z = cap * np.tanh(z / cap)
+        slope = 1 - (z / cap) ** 2
     z = z - z.max(axis=0)
     e = np.exp(z)
     total, tokens = e.sum(axis=0), np.arange(z.shape[1])
     gradient = e / total
     gradient[labels, tokens] -= 1
-    return np.log(total) - z[labels, tokens], gradient * scale
+    return np.log(total) - z[labels, tokens], gradient * scale * slope

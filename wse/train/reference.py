@@ -46,7 +46,7 @@ def logits(graph: Graph, weights: Mapping[str, Any], ids: Any) -> Any:
         inputs = [tensors[name] for name in operator.inputs]
         parameters = {role: weights[p.name] for role, p in operator.parameters.items()}
         if operator.kind == "loss":
-            return inputs[0]
+            return _capped(inputs[0], operator)
         if operator.kind not in _KINDS:
             raise ConfigError(f"the PyTorch reference does not support {operator.name}, of kind {operator.kind}")
         tensors[operator.outputs[0]] = _KINDS[operator.kind](operator, inputs, parameters)
@@ -186,12 +186,18 @@ def _slopes(heads: int) -> list[float]:
     return series + [2 ** (-8 * i / (2 * n)) for i in range(1, 2 * n + 1, 2)][: heads - n]
 
 
+def _capped(x: Any, o: Operator) -> Any:
+    cap = o.attributes.get("softcap")
+    return cap * torch().tanh(x / cap) if cap else x
+
+
 def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     t, a = torch(), o.attributes
     heads, kv, d = int(a["heads"]), int(a["kv_heads"]), int(a["d_head"])
     q = x[0].unflatten(-1, (heads, d)).transpose(1, 2)
     k, v = (y.unflatten(-1, (kv, d)).transpose(1, 2).repeat_interleave(heads // kv, 1) for y in x[1:])
     scores = q @ k.transpose(-1, -2) / math.sqrt(d)
+    scores = _capped(scores, o)
     s = scores.shape[-1]
     if a["alibi"]:
         distance = t.arange(s) - t.arange(s)[:, None]
