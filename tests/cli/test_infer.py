@@ -15,7 +15,7 @@ def test_infer():
     document = json.loads(sh("infer", "--model", "llama3-8b", "--json").stdout)
     assert document["wafers"] == 1
     assert document["sums"]["f16"]["tokens_per_second"] > document["sums"]["f32"]["tokens_per_second"]
-    assert len(document["published"]) == 9
+    assert len(document["published"]) == 10
     assert sum(document["sums"]["f16"]["shares"].values()) == pytest.approx(1)
     words = sh("infer", "--model", "llama3-70b", "--prompt", "512").stdout
     assert "4 wafers" in words and "held-out" in words and "prompt of 512" in words
