@@ -45,6 +45,7 @@ BOTH = {
     "embedding narrower than d_model": _GPT.but(d_embedding=16),
     "tied head": _LLAMA.but(tied=True),
     "head with a bias": _GPT.but(head_bias=True),
+    "sinks": _LLAMA.but(sinks=True, kv_heads=2),
     "cap of scores": _LLAMA.but(numerics=(("attn_logit_softcapping", 0.3),)),
     "cap of logits": _GPT.but(numerics=(("final_logit_softcapping", 0.5),)),
 }
@@ -59,7 +60,6 @@ WIDE = {
     "the same with norms of all keys": (_LLAMA.but(kv_heads=2, qk_norm="all"), 4),
 }
 REFUSED = {
-    "sinks": (_LLAMA.but(sinks=True), "scores of nano-llama, of kind attention, has sinks"),
     "mixture of experts": (_LLAMA.but(experts=4, active_experts=2), "is of kind experts"),
     "segments": (_GPT.but(token_types=2), "is of kind token_types"),
     "latent attention": (

@@ -61,6 +61,7 @@ SHAPES = (
     "more rows of positions than tokens",
     "ALiBi",
     "cap of scores",
+    "sinks",
     "norm after the addition",
     "norm before and after",
     "attention and MLP in parallel, two norms",

@@ -65,9 +65,10 @@ def test_operators_of_public_models(case):
     check_gradients((BOTH | STREAMING)[case], 2, 1e-5, dtype="f32")
 
 
-def test_a_cap_of_scores_over_several_rows_is_refused():
-    with pytest.raises(ConfigError, match="has a cap of scores, which is executed where a row of PEs holds whole"):
-        build((BOTH | STREAMING)["cap of scores"], 1, dtype="f32", grid=(2, 2))
+@pytest.mark.parametrize("case, what", [("cap of scores", "a cap of scores"), ("sinks", "sinks")])
+def test_scores_over_several_rows_that_are_refused(case, what):
+    with pytest.raises(ConfigError, match=f"has {what}, executed where a row of PEs holds whole sequences"):
+        build(BOTH[case], 1, dtype="f32", grid=(2, 2))
 
 
 @pytest.mark.parametrize("dtype, cap", [("f16", 0.3), ("bf16", 3.0)])

@@ -249,19 +249,43 @@ def test_a_cap_of_scores(sequence, window, causal, dtype, half, bound, cap):
         assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
 
 
-def test_the_reference_of_a_cap_is_a_derivative():
+@pytest.mark.parametrize("dtype, half, bound", [("f32", False, 1e-5), ("f16", False, 3e-3), ("bf16", True, 0.1)])
+@pytest.mark.parametrize("sequence, more", [(16, {}), (10, {"window": 3}), (6, {"causal": False}), (8, {"cap": 2.0})])
+def test_sinks(sequence, more, dtype, half, bound):
+    """Far above all scores, among them and far below; two sequences and heads that share keys in a tile."""
+    size, heads = 4 if dtype == "f32" else 2, 6
+    shape = Attention(heads, 3, 4, sequence, 2 * sequence, size, half=half, sinks=True, **more)
+    rng = np.random.default_rng(sequence)
+    tensors = {}
+    for name, n in {"q": heads, "k": 3, "v": 3, "do": heads}.items():
+        value = rng.normal(size=(n * 4, 2 * sequence)).astype(np.float32)
+        value = value if dtype == "f32" else numerics.round16(value, dtype)
+        tensors[name] = Tensor(value.shape, value)
+    tensors |= {name: Tensor(tensors[of].shape) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
+    sinks = np.array([9, 1, 0, -1, -90, 0.5], np.float32)
+    tensors |= {"stash": Tensor((shape.stash,), dtype="f32"), "sinks": Tensor((heads,), sinks, "f32")}
+    tensors |= {"dsinks": Tensor((heads,), dtype="f32")}
+    got = single.on_one([shape.forward("forward"), shape.backward("backward")], tensors, dtype).arrays
+    q, k, v, do = (tensors[name].values for name in ("q", "k", "v", "do"))
+    values = reference(q, k, v, shape, do, sinks=sinks)
+    for name, value in zip(("o", "dq", "dk", "dv", "dsinks"), values, strict=True):
+        assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
+
+
+def test_the_reference_of_caps_and_sinks_is_a_derivative():
     torch = pytest.importorskip("torch")
-    shape = Attention(2, 2, 4, 6, 6, 4, cap=0.7)
+    shape = Attention(2, 2, 4, 6, 6, 4, cap=0.7, sinks=True)
     tensors = [np.random.default_rng(i).normal(size=(8, 6)) for i in range(4)]
     q, k, v = (torch.tensor(t, requires_grad=True) for t in tensors[:3])
+    sinks = torch.tensor([0.3, -1.0], dtype=torch.float64, requires_grad=True)
     heads = [x.reshape(2, 4, 6).transpose(1, 2) for x in (q, k, v)]
     scores = 0.7 * torch.tanh(heads[0] @ heads[1].transpose(1, 2) / 2 / 0.7)
     scores = scores.masked_fill(torch.ones(6, 6, dtype=torch.bool).triu(1), -torch.inf)
-    o = (scores.softmax(-1) @ heads[2]).transpose(1, 2).reshape(8, 6)
+    scores = torch.cat([scores, sinks[:, None, None].expand(2, 6, 1)], -1)
+    o = (scores.softmax(-1)[..., :6] @ heads[2]).transpose(1, 2).reshape(8, 6)
     o.backward(torch.tensor(tensors[3]))
-    for mine, theirs in zip(
-        reference(*tensors[:3], shape, tensors[3]), (o.detach(), q.grad, k.grad, v.grad), strict=True
-    ):
+    found = reference(*tensors[:3], shape, tensors[3], sinks=sinks.detach().numpy())
+    for mine, theirs in zip(found, (o.detach(), q.grad, k.grad, v.grad, sinks.grad), strict=True):
         np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-9, atol=1e-13)
 
 
@@ -269,6 +293,8 @@ def test_a_cap_that_is_refused():
     for make in (lambda: Attention(1, 1, 8, 8, 8, 2, cap=-1.0), lambda: Attention(1, 1, 8, 8, 8, 2, alibi=True, cap=2)):
         with pytest.raises(ConfigError, match=r"^a cap of scores is above 0, without alibi"):
             make()
+    with pytest.raises(ConfigError, match=r"^attention has sinks or alibi, not both"):
+        Attention(1, 1, 8, 8, 8, 2, alibi=True, sinks=True)
 
 
 def test_a_window_is_of_causal_attention_within_a_row():

@@ -20,7 +20,9 @@ PHASES = ("forward", "backward")
 _INDEX_CYCLES = 4  # additional cycles of a sparse weight, for its index
 # Executed attention is causal: of 4 x 4 blocks of queries and keys it computes 10.
 _NOT_CAUSAL = 16 / 10
-# Cycles of a cap, measured: of a score forward and backward, of a logit.  tests/costs/test_cycles.py executes both.
+# Cycles of a cap, measured: of a score forward and backward, of a logit.  As those of sinks, which are 80 and 10.8 a
+# query forward, 12 and 4 backward for a head in a sequence, tests/costs/test_cycles.py compares them with executed
+# ones.
 _CAPPED_SCORE, _CAPPED_LOSS = (24.0, 27.3), 27.1
 
 
@@ -89,15 +91,18 @@ def operator_cycles(
             if "softcap" in operator.attributes:
                 capped = operator.attributes["heads"] / width * tile * sequence
                 capped /= _NOT_CAUSAL if operator.attributes["causal"] else 1
-            cap_f, cap_b = (cycles * capped for cycles in _CAPPED_SCORE)
+            more_f, more_b = (cycles * capped for cycles in _CAPPED_SCORE)
+            if "sinks" in operator.parameters:
+                heads, t = operator.attributes["heads"] / width * max(1, tile / sequence), min(tile, sequence)
+                more_f, more_b = more_f + heads * (80 + 10.8 * t), more_b + heads * (12 + 4 * t)
             if tile >= sequence:
                 whole = across * tile / sequence * (1 if operator.attributes["causal"] else _NOT_CAUSAL)
                 shape = {"heads": 1, "d_head": d_head, "sequence": sequence}
                 f, b = (_cost(attention_name(phase, level), **shape) for phase in PHASES)
-                return whole * f + cap_f, whole * b + cap_b
+                return whole * f + more_f, whole * b + more_b
             shape = {"rows": math.ceil(sequence / tile), "d_head": d_head, "tokens": tile}
             f, b = (_cost(attention_name(phase, level, rows=True), **shape) for phase in PHASES)
-            return across * f + cap_f, across * b + cap_b
+            return across * f + more_f, across * b + more_b
         case "experts":
             number, active = int(operator.attributes["experts"]), int(operator.attributes["active"])
             times, tokens = active, tile

@@ -331,7 +331,16 @@ class Emitter:
         window = int(call.operator.attributes.get("window", 0))
         window = window if window < self.sequence else 0
         cap = float(call.operator.attributes.get("softcap", 0))
-        made = Attention(*shape, self.sequence, tokens, self.size, **more, window=window, cap=cap)
+        made = Attention(
+            *shape,
+            self.sequence,
+            tokens,
+            self.size,
+            **more,
+            window=window,
+            cap=cap,
+            sinks="sinks" in call.operator.parameters,
+        )
         name = f"{made.label}_{part}"
         self.run(name, getattr(made, part), call, **self._slopes(call.operator))
 
@@ -344,10 +353,12 @@ class Emitter:
                 f"{call.operator.name} sees {call.operator.attributes['window']} of {self.sequence} tokens: a window "
                 "is executed where a row of PEs holds whole sequences; use at most as many rows as sequences"
             )
-        if "softcap" in call.operator.attributes:
+        what = "a cap of scores" if "softcap" in call.operator.attributes else ""
+        what = "sinks" if "sinks" in call.operator.parameters else what
+        if what:
             raise ConfigError(
-                f"{call.operator.name} has a cap of scores, which is executed where a row of PEs holds whole "
-                "sequences; use at most as many rows as sequences"
+                f"{call.operator.name} has {what}, executed where a row of PEs holds whole sequences: use at most as "
+                "many rows as sequences"
             )
         made = AttentionOverRows(*shape, self.sequence // tokens, tokens, self.size, **more)
         if not self.has_rings:

@@ -265,10 +265,15 @@ class _Scheduler:
         self.add_part(o.inputs[0], dy)
 
     def attention_forward(self, o: Operator) -> None:
-        """The stash holds two values per head and token; for sequences over several rows, also the output in f32."""
-        numbers = 2 + self.over_rows * int(o.attributes["d_head"])
+        """The stash holds two values per head and token, with sinks three; for sequences over several rows, also the
+        output in f32."""
+        sinks = "sinks" in o.parameters
+        numbers = 2 + sinks + self.over_rows * int(o.attributes["d_head"])
         self.stash(o, "stash", self.buffer(f"{o.name}.stash", numbers * int(o.attributes["heads"]), TOKENS))
         reads = {role: self.x(place) for place, role in enumerate("qkv")}
+        if sinks:
+            reads["sinks"] = self.buffer(f"{o.name}.sinks", int(o.attributes["heads"]), VECTOR)
+            self.call("vector.receive.sinks", FORWARD, {}, {"sinks": reads["sinks"]})
         what = "attention_over_rows.forward" if self.over_rows else "attention.forward"
         self.call(what, FORWARD, reads, {"o": self.y, **self.stashed(o)})
 
@@ -276,7 +281,12 @@ class _Scheduler:
         reads = {"do": self.dy, **{role: self.x(place) for place, role in enumerate("qkv")}}
         reads |= self.stashed(o)
         what = "attention_over_rows.backward" if self.over_rows else "attention.backward"
-        self.call(what, BACKWARD, reads, {f"d{role}": self.dx(i) for i, role in enumerate("qkv")})
+        writes = {f"d{role}": self.dx(i) for i, role in enumerate("qkv")}
+        if "sinks" in o.parameters:
+            writes["dsinks"] = self.buffer(f"{o.name}.dsinks", int(o.attributes["heads"]), VECTOR)
+        self.call(what, BACKWARD, reads, writes)
+        if "sinks" in o.parameters:
+            self.call("vector.send.sinks", BACKWARD, {"sinks": writes["dsinks"]}, {})
 
     def activation_forward(self, o: Operator) -> None:
         """Replaces x in place by the values that the backward pass needs."""

@@ -98,7 +98,7 @@ PLAIN = {
     "rmsnorm": {"gain", "eps", "heads"},
     "linear": {"weight", "bias"},
     "rotary": {"rotary", "theta", "d_head", "heads", "scaling"},
-    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi", "window", "softcap"},
+    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi", "window", "softcap", "sinks"},
     "gelu": {"exact"},
     "silu": set(),
     "relu": set(),

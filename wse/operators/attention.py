@@ -24,6 +24,9 @@ by l, and the backward pass scales do:
 D' also equals o do', but o is rounded.  If all keys contribute alike to a query, dP' - D' is a small difference of
 large numbers, and the sum of dS over the keys must be 0; D' is therefore computed from e and dP'.
 
+A sink is a further score of a head, without a key: the sum l has the term s = exp(sink - maximum), which the stash
+keeps as a third vector.  The forward pass has the operand sinks, f32 [heads], the backward pass dsinks: -s D', summed.
+
 A cap c makes the scores c tanh(scores / c), before the mask.  The exponential then has no scale, and dS the factor
 1 - (score / c)^2.
 
@@ -64,9 +67,9 @@ class Attention:
 
     heads, kv_heads: heads per tile.  d_head: features per head.  sequence: tokens per sequence.  tokens: tokens per
     tile, a multiple of `sequence`.  size: bytes of an element, 2 or 4.  half: 16-bit sums.  window: tokens that a query
-    sees, itself and those before; 0: all.  cap: scores become cap tanh(scores / cap); 0: they stay.
+    sees, itself and those before; 0: all.  cap: scores become cap tanh(scores / cap); 0: they stay.  sinks: heads have.
     Raises ConfigError for half with 4-byte elements, for alibi or a window without causal, for a negative window, and
-    for a cap below 0 or with alibi.
+    for a cap below 0 or with alibi, and for sinks with alibi.
     """
 
     heads: int
@@ -80,6 +83,7 @@ class Attention:
     alibi: bool = False
     window: int = 0
     cap: float = 0.0
+    sinks: bool = False
 
     @property
     def scale(self) -> float:
@@ -89,7 +93,12 @@ class Attention:
     @property
     def stash(self) -> int:
         """Size of the stash in f32 elements."""
-        return 2 * self.heads * self.tokens
+        return (2 + self.sinks) * self.heads * self.tokens
+
+    @property
+    def _power_scale(self) -> float:
+        """Factor of scores in the exponential."""
+        return 1.0 if self.cap else self.scale
 
     @property
     def _blocks(self) -> int:
@@ -121,7 +130,7 @@ class Attention:
     @property
     def _seen(self) -> str:
         capped = f"_cap_{f32(self.cap)}" if self.cap else ""
-        return (f"_window_{self.window}" if self.window else "") + capped
+        return (f"_window_{self.window}" if self.window else "") + capped + "_sinks" * self.sinks
 
     @property
     def sum_size(self) -> int:
@@ -141,6 +150,8 @@ class Attention:
 
         if self.cap < 0 or (self.cap and self.alibi):
             raise ConfigError(f"a cap of scores is above 0, without alibi, or 0 for none, not {self.cap:g}")
+        if self.sinks and self.alibi:
+            raise ConfigError("attention has sinks or alibi, not both")
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
@@ -149,7 +160,7 @@ class Attention:
 
         Its text includes the subroutines that the backward pass also calls.
         """
-        operands = ("q", "k", "v", "o", "stash", *self.extra)
+        operands = ("q", "k", "v", "o", "stash", *self.extra, *(["sinks"] if self.sinks else []))
         c, work, s = Code(), WorkSpace(self), self.sequence
         at = {operand: register(operands, operand) for operand in operands}
         scores, e = work.scores, work.e
@@ -158,6 +169,9 @@ class Attention:
             self.score(c, Vec(at["k"], s), Vec(at["q"], s), self.tokens, at.get("slopes"))
             c.op("fmovs", most, -math.inf)
             self.reduce(c, "fmaxs", most, scores)
+            if self.sinks:
+                self._load_sink(c, at["sinks"])
+                c.op("fmaxs", most, most, "r17")
             self.exponentiate(c, most)
             p = e
             if self.size == 2:
@@ -167,6 +181,12 @@ class Attention:
                 c.op("fh2s", e, p)
             c.op("fmovs", work.vector, 0.0)
             self.reduce(c, "fadds", work.vector, e)
+            if self.sinks:
+                self._load_sink(c, at["sinks"])
+                c.op("fsubs", work.scratch, "r17", most)
+                power, exponent = self._sink_power(at["stash"]), work.sink_exponent
+                math_functions.exp(c, work.scratch, power, exponent, self.size == 2, self._power_scale)
+                c.op("fadds", work.vector, work.vector, power)
             math_functions.reciprocal(c, work.vector, inverse, work.scratch)
             self.clear(c, work.sums)
             self.mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
@@ -184,7 +204,8 @@ class Attention:
 
         The PE class must also contain the forward subroutine of the same shape, whose parts it calls.
         """
-        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *self.extra)
+        own = ("dsinks",) if self.sinks else self.extra
+        operands = ("do", "q", "k", "v", "stash", "dq", "dk", "dv", *own)
         c, work, s, size = Code(), WorkSpace(self, backward=True), self.sequence, self.size
         at = {operand: register(operands, operand) for operand in operands}
         scores, e, sums, values = work.scores, work.e, work.sums, work.values
@@ -199,6 +220,8 @@ class Attention:
             self.store(c, at["dk"], work.keys)
             self.store(c, at["dv"], work.mixed)
 
+        if self.sinks:
+            c.op("fmovs", Vec(at["dsinks"], self.heads), 0.0)
         with self._each(c, at, ("do", "q", "dq"), ("k", "v", "dk", "dv"), begin, end):
             self.score(c, k, q, self.tokens, at.get("slopes"))
             if self.cap:  # the factor of dS; of masked scores, for which e is 0, it only has to be finite
@@ -218,6 +241,11 @@ class Attention:
             c.op("fmovs", work.vector, 0.0)
             self.reduce(c, "fadds", work.vector, scores, e, work.scratch)
             c.op("fmuls", work.scratch, work.vector, inverse)
+            if self.sinks:
+                c.op("fmuls", work.vector, self._sink_power(at["stash"]), work.scratch)
+                c("mov r17, 0")
+                c(f"fadds r17, r17, {c.dsr('b', work.vector)}", f"ld32 r18, [{at['dsinks']}]", "ssub r18, r18, r17")
+                c(f"st32 r18, [{at['dsinks']}]")
             self.subtract(c, work.scratch)
             c.op("fmuls", scores, scores, e)
             c.op("fmuls", scores, scores, work.slope if self.cap else self.scale)
@@ -250,7 +278,8 @@ class Attention:
         """
         group, sequences = self.heads // self.kv_heads, self.tokens // self.sequence
         step = self.d_head * self.tokens * self.size
-        stash = 8 * self.tokens
+        stash = 4 * (2 + self.sinks) * self.tokens
+        extra = tuple(name for name in ("slopes", "sinks", "dsinks") if name in at)
         along = self.sequence * self.size
         counters = {"r22": sequences, "r23": self.kv_heads, "r24": group}
         tops = {register: c.new_label() for register in counters}
@@ -277,7 +306,7 @@ class Attention:
         if self.heads * sequences > 1:
             advance(by_head, step)
             advance(("stash",), stash)
-            advance(self.extra, 4)
+            advance(extra, 4)
         again("r24")
         if end is not None:
             end()
@@ -288,7 +317,7 @@ class Attention:
             advance(by_head, along - self.heads * step)
             advance(by_kv, along - self.kv_heads * step)
             advance(("stash",), 4 * self.sequence - self.heads * stash)
-            advance(self.extra, -4 * self.heads)
+            advance(extra, -4 * self.heads)
         again("r22")
 
     # --- calls of the shared subroutines ------------------------------------------------------------------------------
@@ -317,6 +346,13 @@ class Attention:
             c.call(f"{self.label}_mask")
             if 0 < self.window < self.sequence:
                 c.call(f"{self.label}_window")
+
+    def _load_sink(self, c: Code, sinks: str) -> None:
+        """r17 = the head's sink, in the units of scores."""
+        c(f"ld32 r17, [{sinks}]", f"mov r18, {f32(1 / self._power_scale)}", "smul r17, r17, r18")
+
+    def _sink_power(self, stash: str) -> Vec:
+        return Vec(stash, self.sequence, offset=8 * self.tokens)
 
     def add_alibi(self, c: Code, slopes: str, *first: str) -> None:
         """scores[j][:] += slope (first + j), in units of 1 / sqrt d_head.
@@ -399,7 +435,7 @@ class Attention:
         if self.alibi:
             pieces["alibi"] = self._shared_alibi(scores)
         c = pieces["exp"] = Code()
-        math_functions.exp(c, scores, work.e, work.exponent, self.size == 2, 1.0 if self.cap else self.scale)
+        math_functions.exp(c, scores, work.e, work.exponent, self.size == 2, self._power_scale)
         if self.cap:
             pieces["capped"] = self._shared_cap(scores, work.capping)
         return "".join(routine(f"{self.label}_{piece}", (), code, 0).text for piece, code in pieces.items())
@@ -610,6 +646,7 @@ class WorkSpace:
         # 8 bytes away from the bank of tiles and 16-bit sums, to avoid conflicts.
         self.half = self.exponent = work.take(n, 2, bank=4)
         self.vector, self.scratch = work.take(s, bank=4), work.take(s, bank=0)
+        self.sink_exponent = work.take(s, 2) if shape.sinks else self.half
         # The f32 do' is no longer needed when the sums for dq begin; 16-bit sums begin 8 bytes later, in bank 0.
         room = work.take(tile + 2 * shape.half, bank=4 if shape.half else 6)
         self.values = replace(room, n=tile)
@@ -648,10 +685,11 @@ def reference(
     shape: Attention,
     do: np.ndarray | None = None,
     slopes: np.ndarray | None = None,
+    sinks: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Attention in float64: (o,), or (o, dq, dk, dv) if do is given.  All arrays are tiles [rows, tokens].
 
-    slopes: float [heads], for ALiBi.
+    slopes: float [heads], for ALiBi.  sinks: float [heads]; if do is given, their gradient follows dv.
     """
     s, group = shape.sequence, shape.heads // shape.kv_heads
 
@@ -677,12 +715,18 @@ def reference(
         scores = np.where(np.tri(s, dtype=bool), scores, -np.inf)
     if shape.window:
         scores = np.where(np.tri(s, k=-shape.window, dtype=bool), -np.inf, scores)
+    if sinks is not None:  # a further key, whose value is 0
+        further = np.broadcast_to(np.asarray(sinks, np.float64)[:, None, None, None], (*scores.shape[:-1], 1))
+        scores = np.concatenate([scores, further], axis=-1)
     p = np.exp(scores - scores.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
+    p, of_sink = p[..., :s], p[..., s:]
     o = p @ v
     if do is None:
         return (tile(o),)
     do = heads(do)
     dp = do @ v.swapaxes(-1, -2)
-    ds = p * (dp - (p * dp).sum(axis=-1, keepdims=True)) * shape.scale * slope
-    return tile(o), tile(ds @ k), tile(shared(ds.swapaxes(-1, -2) @ q)), tile(shared(p.swapaxes(-1, -2) @ do))
+    mean = (p * dp).sum(axis=-1, keepdims=True)
+    ds = p * (dp - mean) * shape.scale * slope
+    made = tile(o), tile(ds @ k), tile(shared(ds.swapaxes(-1, -2) @ q)), tile(shared(p.swapaxes(-1, -2) @ do))
+    return made if sinks is None else (*made, -(of_sink * mean).sum(axis=(1, 2, 3)))

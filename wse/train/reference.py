@@ -206,7 +206,9 @@ def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
         scores = scores.masked_fill(t.ones(s, s, dtype=t.bool).triu(1), -math.inf)
     if window := a.get("window"):
         scores = scores.masked_fill(t.ones(s, s, dtype=t.bool).tril(-int(window)), -math.inf)
-    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(-2)
+    if "sinks" in p:  # a further key, whose value is 0
+        scores = t.cat([scores, p["sinks"][:, None, None].expand(*scores.shape[:-1], 1)], -1)
+    return (scores.softmax(-1)[..., :s] @ v).transpose(1, 2).flatten(-2)
 
 
 def _gelu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
