@@ -45,3 +45,13 @@ def test_passes_are_the_micro_batch_s():
     work = workload(load("gpt3-13b"), 600)
     assert work.passes(4, "wse2") == microbatch.choose(work.model, 600, 4, work.sequence, "wse2", None)
     assert work.passes(1, "wse2", micro_batch=100).passes == 6
+
+
+def test_layers_of_a_kind_are_counted_once():
+    for name in ("gpt3-13b", "gemma-4-31b", "kimi-k2_6"):
+        work = workload(load(name), 8, 2048)
+        kinds = work.kinds()
+        assert sum(count for _, count in kinds) == len(work.layers) > len(kinds)
+        for total in ("weights", "matmul", "mixing", "depth"):
+            whole = sum(getattr(layer, total) for layer in work.layers)
+            assert sum(count * getattr(layer, total) for layer, count in kinds) == pytest.approx(whole)

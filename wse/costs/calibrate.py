@@ -139,7 +139,8 @@ def pass_terms(
     family: str, work: Workload, tokens: float, machine: str | Machine, level: str = policies.DEFAULT
 ) -> np.ndarray:
     """float64 [constants]: the factors of a family's constants in a pass, forward and backward added."""
-    made = [np.sum(FAMILIES[family](work, layer, tokens, machine, level), axis=0) for layer in work.layers]
+    terms = FAMILIES[family]
+    made = [count * np.sum(terms(work, layer, tokens, machine, level), axis=0) for layer, count in work.kinds()]
     return np.sum(made, axis=0)
 
 

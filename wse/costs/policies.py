@@ -65,7 +65,7 @@ def ratios(
     With it that of experts, whose weights pass at the pace of the busiest row, relative to experts that no row waits
     for.
     """
-    if level == DEFAULT and not work.model.experts:
+    if level == DEFAULT and work.model.experts < 2:
         return (1.0, 1.0), (1.0, 1.0)
     own = wafer.terms(work, layer, tokens, machine, level)
     other = wafer.terms(work, layer, tokens, machine, DEFAULT, routed=False)

@@ -76,6 +76,14 @@ class Workload:
         """Weights that a token is multiplied by, in all layers."""
         return sum(layer.matmul for layer in self.layers)
 
+    def kinds(self) -> list[tuple[Layer, int]]:
+        """The first layer of each kind, and the number of layers that are like it in all."""
+        found: dict[tuple, list] = {}
+        for layer in self.layers:
+            key = layer.like, layer.weights, layer.matmul, layer.mixing, layer.depth
+            found.setdefault(key, [layer, 0])[1] += 1
+        return [(layer, count) for layer, count in found.values()]
+
     @property
     def depth(self) -> int:
         """Number of layers with attention."""

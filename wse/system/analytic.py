@@ -106,7 +106,8 @@ def inputs(
     chosen = work.passes(systems, system.machine, micro_batch)
     tokens = chosen.mean * work.sequence
     seconds = sum(
-        share * sum(sum(compute.layer(work, layer, size * work.sequence, system.machine)) for layer in work.layers)
+        share
+        * sum(n * sum(compute.layer(work, layer, size * work.sequence, system.machine)) for layer, n in work.kinds())
         for size, share in chosen.mix()
         if size
     )
