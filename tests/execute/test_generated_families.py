@@ -87,6 +87,10 @@ MORE = {
     "deepseek_v3": ("DeepseekV3", LATENT | {
         "n_group": 3, "topk_group": 2, "norm_topk_prob": True,
         "rope_parameters": YARN | {"mscale": 1.0, "mscale_all_dim": 1.0}}),
+    "deepseek_v3, heads of 7 and 9": ("DeepseekV3", LATENT | {
+        "n_group": 1, "topk_group": 1, "v_head_dim": 9, "qk_nope_head_dim": 3, "tie_word_embeddings": True}),
+    "deepseek_v2, biases of keys": ("DeepseekV2", LATENT | {
+        "q_lora_rank": None, "attention_bias": True, "first_k_dense_replace": 3}),
     "deepseek_v3, halves": ("DeepseekV3", LATENT | {
         "n_group": 1, "topk_group": 1, "norm_topk_prob": False, "rope_interleave": False, "attention_bias": True}),
     "gpt_oss": ("GptOss", GROUPED | {

@@ -161,7 +161,7 @@ def _shared_differences(config: Transformer, executed: tuple[str, ...] = ()) -> 
     scaled = ("rope_scaling", "rope_parameters", "rope_parameters.full_attention") if config.rope_scaling else ()
     settings = [key for key, _ in config.numerics if "drop" not in key and key not in (*scaled, *executed)]
     yield f"RoPE turns {config.rotary} features", config.positions == "rotary" and config.rotary % 2 == 1
-    yield f"heads have {config.d_head} features, an odd number", config.d_head % 2 == 1
+    yield f"heads have {config.d_head} features, an odd number", config.d_head % 2 == 1 and not config.kv_rank
     yield f"norms of queries and keys are {config.norm}", config.qk_norm != "none" and config.norm != "rms"
     yield f"the MLP is gated by {config.activation}", config.gated and config.activation in ("relu", "relu2")
     yield "the embedding has other features", config.d_embedding not in (0, config.d_model)
