@@ -139,7 +139,7 @@ def test_latency_passes_once_and_with_activations_not_with_every_task():
     """Weights of the next task wait at the edge; an activation goes to MemoryX and back, hidden by what a backward pass
     computes again."""
     model = NANO.but(layers=1)
-    cycles, gradients = {}, {}
+    cycles, gradients, waits = {}, {}, {}
     for latency in (5, 50):
         for part in (96, 24):
             memory = MemoryX(network=Network(latency_us=latency))
@@ -147,12 +147,15 @@ def test_latency_passes_once_and_with_activations_not_with_every_task():
             execution.load(random_weights(execution.graph))
             done = execution.run(*random_tokens(model, 1), 2.0**10)
             cycles[latency, part], gradients[latency, part] = done.cycles, done.gradients
+            waits[latency, part] = done.waits["forward"]["network"]
             again = execution.run(*random_tokens(model, 1), 2.0**10)
             assert abs(again.cycles - done.cycles) < 10  # each pass begins with nothing on its way
     longer = 45e-6 * execution.clock_hz
     forward = len(execution.segments) - 1 + 1  # activations to the next segments and to the head
     for part in (96, 24):  # of 1 and 4 tasks forward and backward
         more = (cycles[50, part] - cycles[5, part]) / longer
+        waited = (waits[50, part] - waits[5, part]) / longer
+        assert waited == pytest.approx(1 + 2 * forward, rel=0.1)
         assert 1 + 2 * forward <= more + 0.01 and more <= 1 + 2 * forward + 2 * len(execution.segments)
         for name, g in gradients[5, part].items():
             np.testing.assert_array_equal(gradients[50, part][name], g, err_msg=name)
