@@ -19,6 +19,7 @@ OTHERS = {
     "starcoder2": dict(norm="layer", activation="gelu", positions="rotary", windows=(9,), tied=False),
     "experts of two kinds": RMS | {"experts": 6, "active_experts": 2, "d_expert": 30, "d_shared": 30, "layers": 3,
                                    "expert_layers": (True, False, True), "qk_norm": "head"},
+    "many heads": RMS | {"heads": 20, "kv_heads": 1, "attention_bias": True, "qk_norm": "head"},
     "latent": RMS | {"kv_rank": 20, "d_rope": 4, "d_value": 9, "q_rank": 17, "kv_heads": 6},
 }  # fmt: skip
 

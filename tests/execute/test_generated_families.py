@@ -96,6 +96,17 @@ MORE = {
     "gpt_oss": ("GptOss", GROUPED | {
         "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "swiglu_limit": 0.5}),
     "bloom": ("Bloom", dict(vocab_size=61, hidden_size=24, n_layer=2, n_head=6, initializer_range=0.2)),
+    "falcon, many heads": ("Falcon", FALCON | {
+        "multi_query": True, "parallel_attn": True, "bias": False, "alibi": True, "num_attention_heads": 20,
+        "hidden_size": 80}),
+    "gemma2, many heads": ("Gemma2", GEMMA | {
+        "attn_logit_softcapping": 3.0, "num_attention_heads": 18, "num_key_value_heads": 1,
+        "hidden_size": 36}),
+    "gpt_oss, many heads": ("GptOss", GROUPED | {
+        "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4,
+        "num_attention_heads": 17, "num_key_value_heads": 1}),
+    "deepseek_v2, many heads": ("DeepseekV2", LATENT | {
+        "num_attention_heads": 18, "num_key_value_heads": 18, "hidden_size": 36, "num_hidden_layers": 2}),
     "gpt2, scores": ("GPT2", GPT2 | {"scale_attn_weights": False, "scale_attn_by_inverse_layer_idx": True}),
     "mpt, clipped": ("Mpt", dict(
         vocab_size=61, d_model=24, n_layers=2, n_heads=6, max_seq_len=64, initializer_range=0.2,
@@ -127,7 +138,7 @@ def saved(folder, name):
 def test_logits(tmp_path, name):
     reference = saved(tmp_path, name)
     weights = read_weights(tmp_path)
-    group = 4 if weights.config.kv_rank else 1 if weights.config.kv_heads > 1 else 3
+    group = 4 if weights.config.kv_rank else 1 if weights.config.kv_heads > 1 else 2 if "many" in name else 3
     made = Decoder(weights, layout(weights.config, 14, 3, group))
     with torch.no_grad():
         wanted = reference(torch.tensor([IDS])).logits[0].numpy()
@@ -159,7 +170,7 @@ def test_published_models_fit_into_their_pes(name):
     assert program(made, "bf16", Machine("wse3")).image() is not None
 
 
-@pytest.mark.parametrize("name, rows", [("facebook/opt-6.7b", 32), ("mosaicml/mpt-7b", 32)])
+@pytest.mark.parametrize("name, rows", [("facebook/opt-6.7b", 32), ("tiiuae/falcon-7b", 32)])
 def test_layers_that_fill_the_memory_of_their_pes(name, rows):
     """No region of the usual size is found, and columns need not divide the features."""
     config = from_hugging_face(CONFIGS[name][1])
@@ -172,8 +183,7 @@ def test_layers_that_fill_the_memory_of_their_pes(name, rows):
 @pytest.mark.parametrize(
     "name, why",
     [
-        ("tiiuae/falcon-7b", r"762 x 32 PEs, a PE needs \d+ bytes of the 49152 .* fill 1 wafer\."),
-        ("tiiuae/falcon-180B", "takes 20 wafers: its 80 layers take 708 x 256 PEs each"),
+        ("tiiuae/falcon-180B", "takes 20 wafers: its 80 layers take 495 x 256 PEs each"),
         ("Qwen/Qwen3-235B-A22B", "takes 24 wafers: its 94 layers take 683 x 256 PEs each"),
         ("openai/gpt-oss-120b", r"762 x 256 PEs, a PE needs \d+ bytes of the 49152 .* fill 8 wafers"),
         ("meta-llama/Llama-3.1-405B", "takes 32 wafers: its 126 layers take 365 x 512 PEs each"),

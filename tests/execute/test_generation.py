@@ -89,6 +89,17 @@ SHAPES = [
 ]
 
 
+@pytest.mark.parametrize("kv, group", [(1, 2), (2, 1)])
+def test_many_heads_share_their_code(kv, group):
+    weights = small(seed=4, d=20, heads=18 * kv, kv=kv, d_head=6 - 2 * (kv == 1), layers=1, f=11)
+    made = decoder(weights, "f16", 24, 3, group)
+    assert made.layout.layer.queries > 16
+    oracle = Machine(weights, made.layout, "f16")
+    for token in IDS[:7]:
+        made.step([token])
+        assert np.array_equal(made.logits(), oracle.token(token))
+
+
 @pytest.mark.parametrize("sizes, width, group", SHAPES)
 def test_shapes(sizes, width, group):
     weights = small(seed=3, **sizes)

@@ -22,6 +22,7 @@ from ..machine.parameters import Machine
 from ..models.config import Transformer
 from ..models.weights import Weights
 from ..operators import decoder, vocabulary
+from ..operators.cached_attention import UNROLLED
 from ..operators.layer_shape import Kind
 from . import layer_kinds
 from .fit import non_negative
@@ -79,7 +80,7 @@ def is_fitted(made: Layout) -> bool:
 def _is_llama(made: Layout) -> bool:
     t = made.table
     plain = t.scale == 1 and not (t.bias or t.softcap or t.layer or t.positions or t.normed)
-    return made.layer.kind == Kind() and made.dense is None and plain
+    return made.layer.kind == Kind() and made.layer.queries <= UNROLLED and made.dense is None and plain
 
 
 def worst_pct(made: Layout) -> float:

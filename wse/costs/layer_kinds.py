@@ -24,6 +24,7 @@ from ..models.bodies import graph
 from ..models.config import Transformer
 from ..models.weights import LAYER, WHOLE, Weights
 from ..operators import vocabulary
+from ..operators.cached_attention import UNROLLED
 from ..operators.layer_shape import LayerShape
 from .fit import non_negative
 
@@ -43,6 +44,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "gpt2": _LAYER | {"positions": "learned"},
     "opt": _LAYER | {"positions": "learned", "activation": "relu", "tied": False},
     "gpt_neox": _LAYER | {"exact": True, "parallel": True, "parallel_norms": 2, "tied": False},
+    "falcon": _LAYER | {"exact": True, "bias": False, "norm_bias": True, "parallel": True, "kv_heads": 1},
     "phi": _LAYER | {"parallel": True, "tied": False, "head_bias": True},
     "bloom": _LAYER | {"positions": "alibi", "embedding_norm": True},
     "mpt": _LAYER | {"positions": "alibi", "exact": True, "numerics": {"attn_config.clip_qkv": 4.0}},
@@ -98,6 +100,9 @@ def layer_terms(s: LayerShape, n: int) -> dict[str, Terms]:
     made["softmax"] = {"one": 1, "w": w, "q": q, "q n": q * n}
     made["softmax"] |= {"sinks": 1, "sinks q": q} if k.sinks else {}
     made["values"] = {"one": 1, "w": w, "q": q, "q n": q * n, "q dr": q * dr, "q n dr": q * n * dr}
+    if q > UNROLLED:  # heads share code
+        for phase in ("scores", "softmax", "values"):
+            made[phase] |= {"shared": 1, "shared q": q}
     if k.latent is not None:
         made["values"]["latent q n"] = q * n
         out: Terms = {"latent": 1, "latent h": h, "latent w": w, "kv": s.kv, "kv dr": s.kv * dr, "rx": s.rx, "kx": kx}

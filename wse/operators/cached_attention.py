@@ -7,6 +7,7 @@ numerators of a softmax have 16 bits; scores, RoPE and exponentials f32.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..machine import isa
@@ -16,6 +17,7 @@ from .code import Code, Vec
 from .layer_shape import FINE, LayerShape
 from .strip import Part
 
+UNROLLED = 16  # heads of a row at most that have code of their own
 MASKED = -1e30  # the score of a position that is empty or outside the window, times the rows of a group
 
 
@@ -181,6 +183,32 @@ def _head(c: Code, h: int, symbol: str, size: int) -> None:
     c.forget()
 
 
+def _each_head(c: Code, s: LayerShape, symbol: str, size: int) -> Iterator[Callable[[str], str]]:
+    """For each head, r20 = its span in a vector [heads][n] of elements of `size` bytes.  Takes r16 to r18.
+
+    Yields a function: an array of 4 bytes a head -> its element as an operand, which r4 may hold the address of.  Few
+    heads have code of their own, many share it: r23 = 4 times the head.
+    """
+    if s.queries <= UNROLLED:
+        for h in range(s.queries):
+            _head(c, h, symbol, size)
+            yield lambda name, h=h: f"[{name}+{4 * h}]"  # type: ignore[misc]
+        return
+
+    def element(name: str) -> str:
+        c(f"mov r4, {name}", "iadd32 r4, r4, r23")
+        c.clobber("r4")
+        return "[r4]"
+
+    top = c.new_label()
+    c(f"mov r4, {symbol}", "iadd32 r20, r16, r4", "mov r23, 0")
+    c.label(top)
+    yield element
+    c(*(["iadd32 r20, r20, r17"] if size == 4 else ["iadd32 r20, r20, r18"] * 2))
+    c("iadd32 r23, r23, 4", f"isub32 r4, r23, {4 * s.queries}", f"bnz r4, {top}")
+    c.forget()
+
+
 def _all_heads(c: Code, s: LayerShape, register: str, symbol: str) -> None:
     """register = the span of a whole vector [heads][n]."""
     c(f"imul32 {register}, r16, {s.queries}", f"mov r4, {symbol}", f"iadd32 {register}, {register}, r4")
@@ -192,16 +220,19 @@ def scores(part: Part, s: LayerShape) -> None:
     c, half = part.code, s.dr // 2
     c("mov r21, r16")
     _of_sequence(part, s, "r21")
-    for h in range(s.queries):
-        _head(c, h, "scores", 4)
-        own = Vec("r20", 0)
+    for h, _ in enumerate(_each_head(c, s, "scores", 4)):
+        own, query = Vec("r20", 0), f"rotated+{2 * h * half}"
+        if s.queries > UNROLLED:
+            c(f"imul32 r24, r23, {half}", "ishr32 r24, r24, 1", "mov r4, rotated", "iadd32 r24, r24, r4")
+            c.clobber("r4")
+            query = "r24"
         c.op("fmovs", own, 0.0)
         with c.hold(d=own, a=own) as (d, a):
             for i in range(s.dr):
-                at = h * half + i if i < half else s.turned + h * half + i - half
+                at = i if i < half else s.turned + i - half
                 c("mov r28, " + f"{isa.DSD_MEM1D:#x}", "mov r30, 2", "mov r31, 0")
                 c(f"mov r4, keys+{2 * i * s.slots:#x}", "iadd32 r29, r21, r4", "ldds b0, r28")
-                c(f"ld16 r1, [rotated+{2 * at}]", f"fmachs {d}, {a}, b0, r1")
+                c(f"ld16 r1, [{query}+{2 * at}]", f"fmachs {d}, {a}, b0, r1")
         c.forget()
     if s.kind.softcap:
         _cap(part, s)
@@ -214,9 +245,8 @@ def scores(part: Part, s: LayerShape) -> None:
     if s.kind.alibi:
         c("mov r4, places", "iadd32 r22, r16, r4")
         c.forget()
-        for h in range(s.queries):
-            _head(c, h, "scores", 4)
-            c(f"ld32 r1, [slopes+{4 * h}]")
+        for of in _each_head(c, s, "scores", 4):
+            c(f"ld32 r1, {of('slopes')}")
             c.op("fmacs", Vec("r20", 0), Vec("r20", 0), Vec("r22", 0), "r1")
 
 
@@ -273,31 +303,39 @@ def _window(part: Part, s: LayerShape) -> None:
 def softmax(part: Part, s: LayerShape) -> None:
     """numerators [heads][n] = e^(scale (scores - greatest)); y gets their sums of a column behind the values."""
     c = part.code
-    for h in range(s.queries):
-        _head(c, h, "scores", 4)
-        c(f"ld32 r1, [sinks+{4 * h}]" if s.kind.sinks else f"mov r1, {f32(float('-inf'))}")
-        c(f"fmaxs r1, r1, {c.dsr('b', Vec('r20', 0))}", f"st32 r1, [greatest+{4 * h}]")
+    for of in _each_head(c, s, "scores", 4):
+        c(f"ld32 r1, {of('sinks')}" if s.kind.sinks else f"mov r1, {f32(float('-inf'))}")
+        c(f"fmaxs r1, r1, {c.dsr('b', Vec('r20', 0))}")
+        c(f"st32 r1, {of('greatest')}")
     part.total("row", "max", Vec("greatest", s.queries))
     spans(part)
-    for h in range(s.queries):
-        _head(c, h, "scores", 4)
-        c(f"ld32 r1, [greatest+{4 * h}]")
+    for of in _each_head(c, s, "scores", 4):
+        c(f"ld32 r1, {of('greatest')}")
         c.op("fsubs", Vec("r20", 0), Vec("r20", 0), "r1")
     for register, symbol in (("r21", "scores"), ("r22", "powers"), ("r23", "exponents"), ("r24", "numerators")):
         _all_heads(c, s, register, symbol)
     scale = 1.0 if s.kind.softcap else s.scale
     math_functions.exp(c, Vec("r21", 0), Vec("r22", 0), Vec("r23", 0, 2), scale=scale)
     c.op("fs2h", Vec("r24", 0, 2), Vec("r22", 0))
-    for h in range(s.queries):
-        _head(c, h, "numerators", 2)
+    for of in _each_head(c, s, "numerators", 2):
         c("mov r1, 0")
-        c(f"faddhs r1, r1, {c.dsr('b', Vec('r20', 0, 2))}", f"st32 r1, [y+{4 * (s.queries * s.dr + h)}]")
+        c(f"faddhs r1, r1, {c.dsr('b', Vec('r20', 0, 2))}")
+        c(f"st32 r1, {of(f'y+{4 * s.queries * s.dr}')}")
     if s.kind.sinks:
         sinks, sums = Vec("sink_powers", s.queries), Vec("y", s.queries, offset=4 * s.queries * s.dr)
         greatest = Vec("greatest", s.queries)
         c.op("fsubs", greatest, Vec("sinks", s.queries), greatest)
         math_functions.exp(c, greatest, sinks, Vec("exponents", s.queries, 2), scale=scale)
         c.op("fadds", sums, sums, sinks)
+
+
+def _values_of(c: Code, s: LayerShape, h: int) -> Vec:
+    """The head's values in y: at r24 if r23 is 4 times the head."""
+    if s.queries <= UNROLLED:
+        return Vec("y", s.dr, offset=4 * h * s.dr)
+    c(f"imul32 r24, r23, {s.dr}", "mov r4, y", "iadd32 r24, r24, r4")
+    c.clobber("r4")
+    return Vec("r24", s.dr)
 
 
 def values(part: Part, s: LayerShape) -> None:
@@ -311,9 +349,8 @@ def values(part: Part, s: LayerShape) -> None:
         c(f"mov r21, {symbol}")
         _of_sequence(part, s, "r21")
         cached = replace(cached, at="r21")
-    for h in range(s.queries):
-        _head(c, h, "numerators", 2)
-        y = Vec("y", s.dr, offset=4 * h * s.dr)
+    for h, _ in enumerate(_each_head(c, s, "numerators", 2)):
+        y = _values_of(c, s, h)
         c.op("fmovs", y, 0.0)
         with c.hold(d=y, a=y, b=cached.rows(s.dr)) as (d, a, b):
             c.load("b5", Vec("r20", 0, 2))
@@ -329,9 +366,17 @@ def values(part: Part, s: LayerShape) -> None:
             c.label(end)
     n = s.queries * s.dr
     part.total("row", vec=Vec("y", n + s.queries))
-    for h in range(s.queries):
-        c(f"ld32 r1, [y+{4 * (n + h)}]", "mov r4, 0x3f800000", "sdiv r1, r4, r1")
-        c.clobber("r4")
-        y = Vec("y", s.dr, offset=4 * h * s.dr)
-        c.op("fmuls", y, y, "r1")
+    if s.queries > UNROLLED:
+        spans(part)
+        for h, of in enumerate(_each_head(c, s, "numerators", 2)):
+            c(f"ld32 r1, {of(f'y+{4 * n}')}", "mov r4, 0x3f800000", "sdiv r1, r4, r1")
+            c.clobber("r4")
+            y = _values_of(c, s, h)
+            c.op("fmuls", y, y, "r1")
+    else:
+        for h in range(s.queries):
+            c(f"ld32 r1, [y+{4 * (n + h)}]", "mov r4, 0x3f800000", "sdiv r1, r4, r1")
+            c.clobber("r4")
+            y = Vec("y", s.dr, offset=4 * h * s.dr)
+            c.op("fmuls", y, y, "r1")
     c.op("fs2h", Vec("attended", n, 2), Vec("y", n))
