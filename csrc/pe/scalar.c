@@ -120,6 +120,7 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   const bool after_a_branch = ce->gap == WSE_CTR_STALL_BRANCH;
   if (!after_a_branch) account(fabric, band, pe, at, ce->gap);
   const uint64_t start = ce->accounted;
+  const uint64_t entered = at;
   uint64_t accounted = start, branch_stall = 0, after_branch = after_a_branch ? UINT64_MAX : 0, loaded = 0, stored = 0,
            first = at, issued = 0;
   uint64_t bin_end = series_bin_end(fabric, band, at), in_bin = 0;
@@ -163,6 +164,8 @@ out:;
     ce->fresh[1] = (uint8_t)fresh[1];
     ce->follows_vector = 0;
     activity_last(band, accounted);
+  } else if (at > entered && !after_a_branch) {
+    ce->gap = WSE_CTR_STALL_LATENCY; /* it waits for a result from here on */
   }
   return issued;
 }
