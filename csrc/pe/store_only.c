@@ -42,6 +42,7 @@ static void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int
 /* Whether all microthreads only store, at equal priority, and find nothing but data wavelets.  *rank: of these. */
 static bool may_store_only(const ce_state *ce, int *rank) {
   return ce->threads && ce->store_threads == ce->threads &&
+         __builtin_popcount(ce->readers) == __builtin_popcount(ce->threads) && /* no two take from one queue */
          !(ce->suspended | ce->main_priority | ce->taken | ce->flushing) && !(ce->control_queues & ce->readers) &&
          threads_alike(ce, rank);
 }
