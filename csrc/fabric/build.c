@@ -1,5 +1,6 @@
 /* build.c - a fabric is made, loaded with classes, filters and routes, and sealed before its first cycle. */
 #include "fabric/build.h"
+#include "pe/scout.h"
 
 #include <stdlib.h>
 
@@ -61,6 +62,7 @@ wse_fabric *wse_new(const wse_desc *desc) {
 static void band_free(band_state *band) {
   free(band->wheel_head);
   free(band->slots);
+  free(band->memos);
   free(band->series);
   free(band->events);
   free(band->messages);
@@ -224,10 +226,12 @@ static int band_build(wse_fabric *fabric, uint32_t index, int first, int end) {
   band->pe1 = last < fabric->pes ? last : fabric->pes;
   band->wheel_head = malloc(WHEEL * sizeof *band->wheel_head);
   band->slots = calloc(SLOT_ENTRIES, sizeof *band->slots);
+  band->memos = scout_memos();
   band->series = fabric->bins ? calloc((size_t)fabric->bins * SERIES_WIDTH, 8) : NULL;
   band->event_room = fabric->trace_capacity < LEAST_EVENTS ? fabric->trace_capacity : LEAST_EVENTS;
   band->events = fabric->trace_capacity ? malloc(band->event_room * sizeof *band->events) : NULL;
-  if (!band->wheel_head || !band->slots || (fabric->bins && !band->series) || (fabric->trace_capacity && !band->events))
+  if (!band->wheel_head || !band->slots || !band->memos || (fabric->bins && !band->series) ||
+      (fabric->trace_capacity && !band->events))
     return -1;
   for (int i = 0; i < WHEEL; i++)
     band->wheel_head[i] = -1;

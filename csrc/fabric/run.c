@@ -19,6 +19,7 @@
 #include "fabric/tile.h"
 #include "observe/account.h"
 #include "observe/watch.h"
+#include "pe/behind.h"
 #include "router/stream.h"
 #include "state/bitplane.h"
 #include "state/wake.h"
@@ -70,6 +71,7 @@ static void finish(thread_team *team, wse_status status, uint64_t next, uint64_t
   wse_fabric *fabric = team->fabric;
   team->status = status;
   team->end = status == WSE_FAULTED ? fault + 1 : next < team->until ? next : team->until;
+  behind_end_all(fabric, team->end);
   if (status == WSE_FAULTED) streams_forget(fabric, fault); /* the tile was completed */
   if (status != WSE_QUIET) return;
   uint64_t last = activity_end(fabric); /* elements of store-only PEs may be stored later */

@@ -9,6 +9,7 @@
 #include "observe/account.h"
 #include "observe/trace.h"
 #include "pe/arrival.h"
+#include "pe/behind.h"
 #include "pe/issue.h"
 #include "pe/lanes.h"
 #include "pe/priority.h"
@@ -211,6 +212,7 @@ static inline uint64_t next_step(const wse_fabric *fabric, uint32_t pe, int gran
 static bool before_slot(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *injects) {
   ce_state *ce = &fabric->ces[pe];
   if (arrival_is_early(fabric, band, pe, now)) return false;
+  if (fabric->ces[pe].behind && !behind_step(fabric, band, pe, now)) return false;
   if (ce->store_threads && store_only_step(fabric, band, pe, now)) return false;
   if (ce->store_targets && !leave_store_only(fabric, band, pe, now)) return false;
   *injects = ce->output_queues ? inject(fabric, band, pe, now) : NEVER;
@@ -229,6 +231,8 @@ static void after_slot(wse_fabric *fabric, band_state *band, uint32_t pe, int gr
     start_task(fabric, band, pe, now, P(fabric, task_after_op_cycles));
   if (ce->waits != NO_CAUSE && ce->state != MAIN_MEMORY) gap_from(fabric, band, pe, now, ce->waits);
   if (ce->threads && ce->state == MAIN_IDLE) store_only_begin(fabric, band, pe, now);
+  if (ce->store_threads && (ce->state == MAIN_RUN || ce->state == MAIN_MEMORY) && behind_begin(fabric, band, pe, now))
+    return;
   next = next_step(fabric, pe, grant, shared, next, injects, now);
   wheel_remove(fabric, band, pe);
   if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);

@@ -22,6 +22,7 @@
 #include "pe/dsd.h"
 #include "pe/issue_rules.h"
 #include "pe/lanes.h"
+#include "pe/map.h"
 #include "pe/ramp.h"
 #include "pe/scalar.h"
 #include "pe/store_only.h"
@@ -125,8 +126,6 @@ int issue_waits_for(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, bool *q
   return input->d.queue;
 }
 
-enum { ISSUED, WAITS, STOPS };
-
 /* Accounts for the slots of a memory operation, whose elements are computed: at once if no other thread shares the
  * slots, else cycle by cycle. */
 static int memory_issued(wse_fabric *fabric, band_state *band, uint32_t pe, int op, uint64_t first, uint64_t slots,
@@ -150,16 +149,6 @@ static int memory_issued(wse_fabric *fabric, band_state *band, uint32_t pe, int 
   ce->memory_op = (uint16_t)op;
   ce->gap = WSE_CTR_STALL_START;
   return STOPS;
-}
-
-/* The main thread's instruction continues in cycle `at`.  Returns whether it had waited for a wavelet or a
- * microthread. */
-static bool end_wait(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t at) {
-  ce_state *ce = &fabric->ces[pe];
-  if (ce->gap != WSE_CTR_STALL_INPUT && ce->gap != WSE_CTR_STALL_OUTPUT) return false;
-  account(fabric, band, pe, at, ce->gap);
-  ce->gap = WSE_CTR_STALL_START;
-  return true;
 }
 
 static void note_issue(wse_fabric *fabric, band_state *band, uint32_t pe, int op, int thread, uint64_t dispatch,
@@ -240,8 +229,8 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
                         uint64_t at, bool alone, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   memory_op op;
-  if (at > now && names_fabric(fabric, pe, ins)) return STOPS; /* the fabric has not reached that cycle yet */
   if (memory_op_begin(fabric, pe, ins, &op)) return issue_memory_op(fabric, band, pe, ins, &op, dispatch, at, alone);
+  if (at > now && names_fabric(fabric, pe, ins)) return STOPS; /* the fabric has not reached that cycle yet */
   vector_operation fresh, *operation = &fresh;
   int kind;
   memset(operation, 0, sizeof *operation);
@@ -276,84 +265,6 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
   ce->result_register = operation->dst.is == OPERAND_IS_VALUE ? operation->dst.number : OPERAND_NONE;
   then(fabric, band, pe, operation, at);
   return memory_issued(fabric, band, pe, operation->op, first, slots, second, alone);
-}
-
-/* Takes the next element of a DSR for mapstep.  Returns 1: taken, 0: none left, -1: it must wait, -2: no such DSR. */
-static int map_element(wse_fabric *fabric, band_state *band, uint32_t pe, dsr *d, uint32_t *value, uint64_t at,
-                       uint64_t now) {
-  if (!d->length && d->kind != DSD_FIFO) return d->kind == DSD_NONE ? -2 : 0;
-  int size = d->flags & DSD_WIDE ? 4 : 2;
-  if (dsd_is_memory(d)) {
-    dsr sized = dsd_sized(d, size);
-    uint16_t address = dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], d->index);
-    *value = sram_load(sram_of(fabric, pe), address, size);
-    if (fabric->check) {
-      check_by by = {fabric->ces[pe].pc, MAIN, at};
-      check_bounds(fabric, pe, dsd_address(&sized, &fabric->xdsrs[d->x & 15][pe], 0), address, size, by);
-      check_load(fabric, pe, address, size, by);
-    }
-    d->index++;
-  } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
-    ramp_queue *queue = iq_of(fabric, d->queue, pe);
-    if (at <= now && d->flags & DSD_BINDS && !ramp_bind_dsd(fabric, pe, d, UINT32_MAX, now)) return -1;
-    if (at > now || !queue->count || !wavelet_ready(queue_head(queue), now)) return -1;
-    if (queue_head(queue).meta &
-        WAVELET_CONTROL) { /* ends the loop, as it ends an operation, if the descriptor says so */
-      if ((d->on_control & 3) != ON_CONTROL_TERMINATE) return -1;
-      iq_take(fabric, band, pe, d->queue, now);
-      return 0;
-    }
-    *value = iq_take(fabric, band, pe, d->queue, now).data;
-    if (size == 2) *value &= 0xffff;
-  } else {
-    return -2;
-  }
-  if (!(dsd_is_fabric(d) && d->length == LENGTH_INFINITE)) d->length--;
-  return 1;
-}
-
-/* mapstep and maploop are executed by the sequencer of operations: right after an operation they do not wait for it to
- * drain. */
-static int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, uint64_t at, uint64_t now) {
-  ce_state *ce = &fabric->ces[pe];
-  if ((ins->op & ~INS_IMMEDIATE) == OP_maploop) {
-    ce->pc = (uint32_t)ins->imm;
-    return ISSUED;
-  }
-  int number = operand_dsr(ins->b);
-  if (number < 0) {
-    ce_fault(fabric, band, pe, at, WSE_FAULT_BAD_OPERAND, ce->pc, ins->b);
-    return STOPS;
-  }
-  uint32_t value = 0;
-  int got = map_element(fabric, band, pe, &fabric->dsrs[number][pe], &value, at, now);
-  if (got == -1) {
-    if (at <= now) ce->waits = WSE_CTR_STALL_INPUT;
-    if (at <= now && band->profile) profile_waits(fabric, pe, false);
-    return WAITS;
-  }
-  if (got == -2) {
-    ce_fault(fabric, band, pe, at, WSE_FAULT_BAD_DSR, ce->pc, ins->b);
-    return STOPS;
-  }
-  if (end_wait(fabric, band, pe, at)) { /* the next instruction cannot have been dispatched before */
-    if (ce->vector_at < at) ce->vector_at = at;
-    if (ce->main_at < at) ce->main_at = at;
-  }
-  counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
-  band->opcodes[OP_mapstep]++;
-  if (band->profile) profile_issue(fabric, band, pe, ce->follows_vector);
-  if (got) {
-    *register_of(fabric, pe, ins->a & (WSE_REGISTERS - 1)) = value;
-    ce->pc++;
-  } else {
-    ce->pc = (uint32_t)ins->imm;
-  }
-  if (!ce->follows_vector) {
-    use_slot(fabric, band, pe, at, WSE_CTR_BUSY_SCALAR);
-    ce->main_at = at + 1;
-  }
-  return ISSUED;
 }
 
 static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, int op, uint64_t at) {
@@ -535,6 +446,13 @@ int issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint6
   if (alone || step.limit == now + 1 || ce->state != MAIN_RUN || step.next == NEVER) return GRANT_SLOT;
   if (wake < *next) *next = wake;
   return GRANT_AHEAD;
+}
+
+bool issue_behind(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t from, uint64_t to) {
+  /* `now` before `from`: what can be seen from outside does not issue */
+  main_step step = {.now = from - 1, .at = from, .next = NEVER, .limit = to, .budget = 1, .sequenced = SEQUENCED};
+  issue_until(fabric, band, pe, false, &step);
+  return step.used;
 }
 
 /* Executes scalar instructions of each lane that stands before one: together where enough are at the same place, else

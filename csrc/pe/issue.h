@@ -16,10 +16,13 @@ enum {
 /* The main thread's next instruction, or several if it is alone or all microthreads wait.  *next: when to try again.
  * Returns a grant. */
 int issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next);
+/* Issues instructions in cycles from .. to - 1, of a main thread that nothing outside sees and whose slots these are.
+ * Returns whether it used one. */
+bool issue_behind(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t from, uint64_t to);
 /* The microthread that the vector instruction at ce->pc waits for, or, with *queue true, the input queue. */
 int issue_waits_for(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, bool *queue);
-/* As issue(), for compute elements of a block whose main threads are alone.  next: by lane.  Returns the lanes that used
- * the slot. */
+/* As issue(), for compute elements of a block whose main threads are alone.  next: by lane.  Returns the lanes that
+ * used the slot. */
 uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t now,
                      uint64_t next[LANES]);
 void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now);

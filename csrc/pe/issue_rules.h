@@ -4,7 +4,9 @@
 #ifndef PE_ISSUE_RULES_H
 #define PE_ISSUE_RULES_H
 
-#include "state/state.h"
+#include "observe/account.h"
+
+enum { ISSUED, WAITS, STOPS }; /* what became of an instruction */
 
 /* The first cycle in which an operation may issue.  Right after another one it is dispatched while the other still
  * runs, and issues after the other's last element.  The times are as in ce_state; 0: nothing to wait for. */
@@ -29,6 +31,16 @@ static inline uint64_t first_element(const wse_fabric *fabric, uint64_t dispatch
 /* The cycle from which an operation may be dispatched after a load of a DSR in cycle `at`. */
 static inline uint64_t loaded_cycle(const wse_fabric *fabric, uint64_t at) {
   return at + (uint64_t)P(fabric, dsr_load_cycles) - 1 + (uint64_t)P(fabric, dsr_to_op_cycles);
+}
+
+/* The main thread's instruction continues in cycle `at`.  Returns whether it had waited for a wavelet or a
+ * microthread. */
+static inline bool end_wait(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t at) {
+  ce_state *ce = &fabric->ces[pe];
+  if (ce->gap != WSE_CTR_STALL_INPUT && ce->gap != WSE_CTR_STALL_OUTPUT) return false;
+  account(fabric, band, pe, at, ce->gap);
+  ce->gap = WSE_CTR_STALL_START;
+  return true;
 }
 
 #endif

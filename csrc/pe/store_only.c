@@ -19,10 +19,10 @@ bool is_store_only(const vector_operation *operation) {
          !(operation->src0.d.flags & DSD_BINDS);
 }
 
-static void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint64_t now) {
+void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint32_t data, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   vector_operation *operation = &fabric->operations[thread][pe];
-  uint32_t data = iq_take(fabric, band, pe, operation->src0.d.queue, now).data, n = operation->wide;
+  uint32_t n = operation->left < operation->wide ? operation->left : operation->wide;
   for (uint32_t i = 0; i < n; i++, operation->done++, data >>= 16)
     sram_store(sram_of(fabric, pe),
                (uint16_t)(operation->dst.d.base + (int32_t)operation->done * operation->dst.d.stride),
@@ -73,9 +73,10 @@ bool store_only_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t
     }
   if (next < 0) return ce->state == MAIN_IDLE; /* the next wavelet that lands wakes it */
   settle_memory(fabric, band, pe, now);
-  store_element(fabric, band, pe, next, now);
+  int q = fabric->operations[next][pe].src0.d.queue;
+  store_element(fabric, band, pe, next, iq_take(fabric, band, pe, q, now).data, now);
   if (ce->state == MAIN_MEMORY) ce->memory_mark = now + 1; /* it used the main thread's slot */
-  const ramp_queue *queue = iq_of(fabric, fabric->operations[next][pe].src0.d.queue, pe);
+  const ramp_queue *queue = iq_of(fabric, q, pe);
   if (queue->count && wavelet_ready(queue_head(queue), now)) behind = true;
   wheel_remove(fabric, band, pe);
   if (behind) wake_ce_near(fabric, pe, now + 1);

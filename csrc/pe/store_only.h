@@ -12,6 +12,8 @@
 #include "state/state.h"
 
 bool is_store_only(const vector_operation *operation); /* it copies wavelets to memory */
+/* Stores a wavelet in cycle `now`, with the slot of that cycle. */
+void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint32_t data, uint64_t now);
 /* Steps a CE whose microthreads only store but have a backlog, so that the PE is not store-only yet.  False: not
  * applicable. */
 bool store_only_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);

@@ -14,6 +14,7 @@
 #include "router/router.h"
 
 #include "fast/store_rows.h"
+#include "fast/wavelet_log.h"
 #include "numeric/host.h"
 #include "observe/account.h"
 #include "observe/fault.h"
@@ -323,7 +324,13 @@ static void send_down(router_step *step, router_sender *sender, uint64_t lanes) 
       watch_lands(fabric, pe, fabric->color_of[sender->color], step->now);
       trace_event(fabric, step->band, step->now, pe, WSE_EV_LAND, fabric->color_of[sender->color], sender->heads[lane]);
     }
-  EACH_LANE(lane, lanes & ~stored) {
+  uint64_t logged = lanes & sender->route->logs & ~(sender->control | sender->route->special);
+  EACH_LANE(lane, logged) {
+    uint32_t pe = step->pe0 + (uint32_t)lane;
+    if (!log_take(fabric, pe, sender->color, heads_of(step, sender)[lane], lands)) logged &= ~((uint64_t)1 << lane);
+  }
+  sender->route->logs &= ~(lanes & ~logged); /* as above */
+  EACH_LANE(lane, lanes & ~stored & ~logged) {
     uint32_t pe = step->pe0 + (uint32_t)lane;
     wavelet w = head_of(step, sender, lane);
     if (bit(sender->route->special, lane)) filter_count(fabric, pe, sender->color, fabric->route[sender->color][pe], w);

@@ -138,6 +138,7 @@ bool layout_fabric(wse_fabric *fabric, const wse_desc *desc) {
     fabric->blocked[i] = fabric->blocked[0] + i * fabric->blocks * LANES;
   }
   fabric->store_times = block_plane(fabric, &failed, sizeof *fabric->store_times);
+  fabric->logs = plane(fabric, &failed, sizeof *fabric->logs);
   for (int i = 0; i < 48; i++)
     fabric->dsrs[i] = plane(fabric, &failed, sizeof(dsr));
   for (int i = 0; i < 16; i++)

@@ -40,11 +40,13 @@ FIGURES = {
 
 
 class Writer:
-    """Writes the text of one class.  receives: operations that receive beside the code."""
+    """Writes the text of one class.  receives: operations that receive beside the code; copies: they only copy, and the
+    code has loops over arrays."""
 
-    def __init__(self, seed: int, receives: int = 0):
+    def __init__(self, seed: int, receives: int = 0, copies: bool = False):
         self.rng = Random(seed)
         self.receives = receives
+        self.copies = copies
         self.labels = 0
         self.routines: list[list[str]] = []
         self.depth = 0
@@ -67,11 +69,20 @@ class Writer:
         lines = []
         for i in range(self.receives):
             kind = self.rng.choice(
-                ["mov32 d{0}, a{0}", "mov16 d{0}, a{0}", "add16 d{0}, d{0}, a{0}", "fadds d{0}, d{0}, a{0}"]
+                ["mov32 d{0}, a{0}", "mov16 d{0}, a{0}"]
+                if self.copies
+                else ["mov32 d{0}, a{0}", "mov16 d{0}, a{0}", "add16 d{0}, d{0}, a{0}", "fadds d{0}, d{0}, a{0}"]
             )
-            lines += [f"dsr d{i + 1}, to{i}", f"dsr a{i + 1}, from{i}", kind.format(i + 1) + f" {{async, ut={i}}}"]
+            then = self.rng.choice(["", "", ", activate=again"]) if self.copies else ""
+            lines += [
+                f"dsr d{i + 1}, to{i}",
+                f"dsr a{i + 1}, from{i}",
+                kind.format(i + 1) + f" {{async, ut={i}{then}}}",
+            ]
             lines += [f"utprio {i}, {self.rng.randint(0, 2)}"] if self.rng.random() < 0.3 else []
             lines += self.pause()
+        if self.copies and self.rng.random() < 0.8:
+            return lines
         return lines + ([f"mainprio {self.rng.randint(0, 3)}"] if self.receives and self.rng.random() < 0.5 else [])
 
     def label(self, name: str) -> str:
@@ -85,6 +96,8 @@ class Writer:
         kinds = [self.scalar] * 4 + [self.load, self.store, self.system, self.vector]
         if self.depth < 3:
             kinds += [self.condition, self.condition, self.loop, self.call]
+        if self.copies:
+            kinds += [self.loop_over_array, self.loop_over_array, self.vector, self.vector]
         self.depth += 1
         lines = [line for _ in range(n) for line in self.rng.choice(kinds)()]
         self.depth -= 1
@@ -173,6 +186,16 @@ class Writer:
         body = self.statements(self.rng.randint(1, 3))
         return [*trips, f"{top}:", *body, f"isub32 {counter}, {counter}, 1", f"bnz {counter}, {top}"]
 
+    def loop_over_array(self) -> list[str]:
+        """Operations with one element of an array after the other."""
+        top, end, element = self.label("each"), self.label("end"), self.register()
+        lines = ["dsr b15, other", "dsr d0, some", "dsr a0, more", "dsr b0, other"]
+        lines += [f"{top}:", f"mapstep {element}, b15, {end}"]
+        for _ in range(self.rng.randint(1, 2)):
+            lines += [self.rng.choice([f"fmacs d0, d0, a0, {element}", f"add16 d0, a0, {element}", "mov16 d0, a0"])]
+            lines += self.pause() if self.rng.random() < 0.2 else []
+        return [*lines, f"maploop {top}", f"{end}:"]
+
     def call(self) -> list[str]:
         """A routine that is called from two places, of which the data decide."""
         name, other, end = self.label("routine"), self.label("else"), self.label("end")
@@ -189,8 +212,9 @@ class Writer:
         ]
 
 
-def build(seed: int, receives: int = 0) -> wse.Program:
-    """receives: streams along each row, of WORDS wavelets, that every PE receives into its data while it computes."""
+def build(seed: int, receives: int = 0, copies: bool = False) -> wse.Program:
+    """receives: streams along each row, of WORDS wavelets, that every PE receives while it computes: into its data, or
+    with `copies` in most programs into memory of their own."""
     rng = Random(seed)
     machine = rng.choice(["wse2", "wse3"])
     figures = {name: rng.choice(values) for name, values in FIGURES.items() if rng.random() < 0.3}
@@ -199,6 +223,8 @@ def build(seed: int, receives: int = 0) -> wse.Program:
     data = p.shared_array("data", WORDS, "u32")
     p.shared_array("result", len(FREE), "u32")
     half = rng.random() < 0.3
+    apart = copies and rng.random() < 0.7
+    beside = p.shared_array("beside", WORDS * receives, "u32") if apart else data
     for i in range(receives):
         color = p.color(f"beside{i}", i)
         p.route(color, "W", "ER", x=slice(0, width - 1))
@@ -212,11 +238,13 @@ def build(seed: int, receives: int = 0) -> wse.Program:
             pe.dsd(name, wse.mem1d(data, length, offset=offset, **walk))
         for i in range(receives):
             pe.queue_in(i + 2, f"beside{i}")
-            pe.dsd(f"from{i}", wse.fabin(i + 2, WORDS))
-            pe.dsd(f"to{i}", wse.mem1d(data, WORDS, stride=rng.choice([0, 1])))
+            simd, short = copies and rng.random() < 0.3, rng.randint(0, 2) if copies else 0
+            pe.dsd(f"from{i}", wse.fabin(i + 2, WORDS - short, simd=simd))
+            stride, offset = rng.choice([0, 1]), WORDS * i if apart else 0
+            pe.dsd(f"to{i}", wse.mem1d(beside, WORDS, stride=stride, offset=offset))
         pe.local_task("main", 9, active=True)
         pe.local_task("again", 10)
-        pe.code(Writer(seed * 2 + index, receives).text())
+        pe.code(Writer(seed * 2 + index, receives, copies).text())
         for x in range(width) if half else ():
             if (x % 3 == 0) == (index == 0):
                 p.place(pe, x)
@@ -244,9 +272,9 @@ def load(program: wse.Program, seed: int, receives: int = 0, **options) -> wse.F
     return fabric
 
 
-def compare(seed: int, receives: int = 0) -> list[str]:
+def compare(seed: int, receives: int = 0, copies: bool = False) -> list[str]:
     """What differs between the reference mode and the fast paths, on one thread and two, whole and in pieces."""
-    rng, program = Random(seed), build(seed, receives)
+    rng, program = Random(seed), build(seed, receives, copies)
     options = {"bins": rng.choice([4, 16]), "activity": True}
     limit = rng.choice([10_000, 10_000, 10_000, rng.randint(20, 400)])
     expected = observe(load(program, seed, receives, reference=True, **options), [], limit)
@@ -267,10 +295,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--receives", type=int, default=0)
+    parser.add_argument("--copies", action="store_true")
     options = parser.parse_args()
     differ = 0
     for seed in range(options.first, options.first + options.seeds):
-        if found := compare(seed, options.receives):
+        if found := compare(seed, options.receives, options.copies):
             differ += 1
             print(f"seed {seed}: {'; '.join(found)}", flush=True)
     print(f"{options.seeds} programs from seed {options.first} on: {differ} differ")

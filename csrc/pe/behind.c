@@ -1,0 +1,214 @@
+/* behind.c - compute elements that are stepped later than the fabric's cycle. */
+#include "pe/behind.h"
+
+#include "fast/wavelet_log.h"
+#include "observe/account.h"
+#include "pe/issue.h"
+#include "pe/priority.h"
+#include "pe/ramp.h"
+#include "pe/scout.h"
+#include "pe/store_only.h"
+#include "state/bitplane.h"
+#include "state/queue.h"
+
+enum { LEAST_CYCLES = 12 }; /* that a CE stays behind: fewer are not worth it */
+
+static uint64_t lane_of(const wse_fabric *fabric, uint32_t pe) {
+  return (uint64_t)1 << fabric->router_lane[pe] % LANES;
+}
+
+static route_block *route_of(const wse_fabric *fabric, uint32_t pe, int color) {
+  return &fabric->routes[color][fabric->router_lane[pe] / LANES];
+}
+
+static int color_of_thread(const wse_fabric *fabric, uint32_t pe, int thread) {
+  int queue = fabric->operations[thread][pe].src0.d.queue;
+  return fabric->color_index[color_of_iq(fabric, pe, class_of(fabric, pe), queue)];
+}
+
+/* Whether all microthreads only store, each wavelet in the cycle in which it lands. */
+static bool may_stay_behind(const wse_fabric *fabric, uint32_t pe, uint64_t now) {
+  const ce_state *ce = &fabric->ces[pe];
+  int rank;
+  if (!ce->threads || ce->store_threads != ce->threads || ce->output_queues || ce->store_targets) return false;
+  if (ce->suspended | ce->main_priority | ce->taken | ce->flushing) return false;
+  if (ce->control_queues & ce->readers) return false;
+  if (!threads_alike(ce, &rank) || rank < RANK_MEDIUM) return false;
+  if (__builtin_popcount(ce->readers) != __builtin_popcount(ce->threads)) return false; /* two take from one queue */
+  for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
+    const vector_operation *operation = &fabric->operations[__builtin_ctz(threads)][pe];
+    int q = operation->src0.d.queue;
+    const ramp_queue *queue = iq_of(fabric, q, pe);
+    if (queue->count >= fabric->iq_capacity[q]) return false;
+    if (fabric->iq_capacity[q] <= P(fabric, ramp_in_cycles)) return false; /* it may fill before wavelets land */
+    if (operation->left <= (uint32_t)queue->count * operation->wide) return false;
+    if (queue->count && wavelet_when(queue_head(queue), now) <= now) return false; /* a backlog */
+  }
+  return true;
+}
+
+/* The cycle in which wavelet i of the log is in its queue. */
+static uint64_t lands(const ce_log *log, int i) { return log->from + (log->lands[i] - (uint32_t)log->from); }
+
+/* Takes the wavelets out of the queues of the microthreads, in the order in which they land. */
+static void log_queued(wse_fabric *fabric, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  ce_log *log = &fabric->logs[pe];
+  for (;;) {
+    int next = -1;
+    uint64_t first = NEVER;
+    for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
+      int thread = __builtin_ctz(threads);
+      const ramp_queue *queue = iq_of(fabric, fabric->operations[thread][pe].src0.d.queue, pe);
+      if (!queue->count || wavelet_when(queue_head(queue), now) >= first) continue;
+      next = thread;
+      first = wavelet_when(queue_head(queue), now);
+    }
+    if (next < 0) return;
+    int q = fabric->operations[next][pe].src0.d.queue;
+    ramp_queue *queue = iq_of(fabric, q, pe);
+    log_push(log, next, queue_pop(queue, fabric->iq_mask[q]).data, first);
+    if (!queue->count) ce->input_queues &= ~(1u << q);
+  }
+}
+
+bool behind_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  ce_log *log = &fabric->logs[pe];
+  if (!fabric->lanes || fabric->by_element || fabric->watch) return false;
+  if (now < log->retry || !may_stay_behind(fabric, pe, now)) return false;
+  for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
+    uint64_t next = fabric->operations[__builtin_ctz(threads)][pe].next;
+    if (next > now + 1) {
+      log->retry = next - 1;
+      return false;
+    }
+  }
+  uint64_t until = scout(fabric, band, pe, now + 1);
+  if (until < now + LEAST_CYCLES) {
+    log->retry = until + 1;
+    return false;
+  }
+  uint64_t lane = lane_of(fabric, pe);
+  log->from = now + 1;
+  log->until = until;
+  log->count = 0;
+  log_queued(fabric, pe, now);
+  for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
+    int thread = __builtin_ctz(threads), color = color_of_thread(fabric, pe, thread);
+    const vector_operation *operation = &fabric->operations[thread][pe];
+    uint32_t logged = 0;
+    for (int i = 0; i < log->count; i++)
+      logged += log->thread[i] == thread;
+    fabric->store_targets[color][pe] = (store_target){
+        .left = operation->left - logged * operation->wide, .thread = (uint8_t)thread, .wide = operation->wide};
+    route_of(fabric, pe, color)->logs |= lane;
+  }
+  ce->behind = 1;
+  fabric->store_times[fabric->router_lane[pe] / LANES].behind |= lane;
+  wheel_remove(fabric, band, pe);
+  wake_ce(fabric, band, pe, now, until);
+  return true;
+}
+
+/* The main thread executes cycles from .. to - 1, the slots of which are its own. */
+static void advance_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t from, uint64_t to) {
+  ce_state *ce = &fabric->ces[pe];
+  while (from < to) {
+    if (ce->state == MAIN_MEMORY) {
+      settle_memory(fabric, band, pe, to);
+      if (ce->state == MAIN_MEMORY) return;
+      if (ce->memory_mark > from) from = ce->memory_mark;
+      ce->thread_next = 0;
+      continue;
+    }
+    if (!issue_behind(fabric, band, pe, from, to)) return;
+    ce->thread_next = 0;
+  }
+}
+
+/* Executes the cycles before `now`. */
+static void catch_up(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  ce_log *log = &fabric->logs[pe];
+  uint64_t from = log->from;
+  int i = 0;
+  for (; i < log->count && lands(log, i) < now; i++) {
+    uint64_t at = lands(log, i);
+    advance_main(fabric, band, pe, from, at);
+    settle_memory(fabric, band, pe, at);
+    counters_of(fabric, pe)[WSE_CTR_WAVELETS_IN]++;
+    store_element(fabric, band, pe, log->thread[i], log->data[i], at);
+    activity_last(band, at + 1);
+    if (!fabric->operations[log->thread[i]][pe].left) operation_ended(fabric, band, pe, log->thread[i], at);
+    if (ce->state == MAIN_MEMORY && ce->memory_mark <= at) ce->memory_mark = at + 1;
+    from = at + 1;
+  }
+  advance_main(fabric, band, pe, from, now);
+  log->from = now;
+  log->count = (uint8_t)(log->count - i);
+  if (!i) return;
+  memmove(log->lands, log->lands + i, log->count * sizeof *log->lands);
+  memmove(log->data, log->data + i, log->count * sizeof *log->data);
+  memmove(log->thread, log->thread + i, log->count);
+}
+
+/* The wavelets of the log that land later go into the queues, before those that took the ordinary path. */
+static void return_wavelets(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  ce_log *log = &fabric->logs[pe];
+  for (int i = log->count; i-- > 0;) {
+    int q = fabric->operations[log->thread[i]][pe].src0.d.queue;
+    ramp_queue *queue = iq_of(fabric, q, pe);
+    queue->head = (queue->head - 1) & fabric->iq_mask[q];
+    queue->ring[queue->head] = (wavelet){log->data[i], wavelet_meta(lands(log, i), 0)};
+    queue->count++;
+    ce->input_queues |= 1u << q;
+    if (input_full(fabric, pe, q)) ramp_refresh(fabric, pe, color_of_thread(fabric, pe, log->thread[i]));
+    wake_ce(fabric, band, pe, now, lands(log, i));
+  }
+  log->count = 0;
+}
+
+void behind_end(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  catch_up(fabric, band, pe, now);
+  uint64_t lane = lane_of(fabric, pe);
+  for (uint32_t threads = ce->threads; threads; threads &= threads - 1)
+    route_of(fabric, pe, color_of_thread(fabric, pe, __builtin_ctz(threads)))->logs &= ~lane;
+  ce->behind = 0;
+  fabric->store_times[fabric->router_lane[pe] / LANES].behind &= ~lane;
+  return_wavelets(fabric, band, pe, now);
+}
+
+bool behind_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  const ce_state *ce = &fabric->ces[pe];
+  ce_log *log = &fabric->logs[pe];
+  bool ends = (ce->input_queues & ce->readers) || ce->output_queues;
+  if (!ends && now < log->until && log->count < LOG_ALMOST_FULL) {
+    wake_ce(fabric, band, pe, now, log->until); /* this wake may have taken the place of that one */
+    return false;
+  }
+  if (!ends) {
+    catch_up(fabric, band, pe, now);
+    if (now >= log->until) log->until = scout(fabric, band, pe, now);
+    if (ce->threads && log->until >= now + LEAST_CYCLES) {
+      wake_ce(fabric, band, pe, now, log->until);
+      return false;
+    }
+    log->retry = log->until + 1;
+  }
+  behind_end(fabric, band, pe, now);
+  return true;
+}
+
+void behind_end_all(wse_fabric *fabric, uint64_t now) {
+  for (uint32_t block = 0; block < fabric->blocks; block++) {
+    band_state *band = &fabric->bands[fabric->strips[fabric->block_strip[block]].band];
+    EACH_LANE(l, fabric->store_times[block].behind) {
+      uint32_t pe = fabric->block_pe[block] + (uint32_t)l;
+      behind_end(fabric, band, pe, now);
+      wake_ce(fabric, band, pe, now, now);
+    }
+  }
+}

@@ -1,0 +1,10 @@
+/* map.h - loops over the elements of a descriptor. */
+#ifndef PE_MAP_H
+#define PE_MAP_H
+
+#include "state/state.h"
+
+/* Issues mapstep or maploop in cycle `at`, in a step of cycle `now`.  Returns what became of it (issue_rules.h). */
+int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, uint64_t at, uint64_t now);
+
+#endif
