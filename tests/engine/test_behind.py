@@ -1,6 +1,6 @@
 """Compute elements that are stepped later than the fabric's cycle give what stepping every cycle gives.
 
-Covers: csrc/pe/behind.c, csrc/pe/scout.c
+Covers: csrc/pe/behind.c, csrc/pe/map.c, csrc/pe/scout.c
 """
 
 import numpy as np
