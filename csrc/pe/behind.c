@@ -26,8 +26,9 @@ static int color_of_thread(const wse_fabric *fabric, uint32_t pe, int thread) {
   return fabric->color_index[color_of_iq(fabric, pe, class_of(fabric, pe), queue)];
 }
 
-/* Whether all microthreads only store, each wavelet in the cycle in which it lands. */
-static bool may_stay_behind(const wse_fabric *fabric, uint32_t pe, uint64_t now) {
+/* Whether all microthreads only store, and no queue will be full: in each cycle one wavelet is taken if there is one,
+ * and one is sent down at most. */
+static bool may_stay_behind(const wse_fabric *fabric, uint32_t pe) {
   const ce_state *ce = &fabric->ces[pe];
   int rank;
   if (!ce->threads || ce->store_threads != ce->threads || ce->output_queues || ce->store_targets) return false;
@@ -35,16 +36,16 @@ static bool may_stay_behind(const wse_fabric *fabric, uint32_t pe, uint64_t now)
   if (ce->control_queues & ce->readers) return false;
   if (!threads_alike(ce, &rank) || rank < RANK_MEDIUM) return false;
   if (__builtin_popcount(ce->readers) != __builtin_popcount(ce->threads)) return false; /* two take from one queue */
+  int waiting = 0, room = INT32_MAX;
   for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
     const vector_operation *operation = &fabric->operations[__builtin_ctz(threads)][pe];
     int q = operation->src0.d.queue;
     const ramp_queue *queue = iq_of(fabric, q, pe);
-    if (queue->count >= fabric->iq_capacity[q]) return false;
-    if (fabric->iq_capacity[q] <= P(fabric, ramp_in_cycles)) return false; /* it may fill before wavelets land */
     if (operation->left <= (uint32_t)queue->count * operation->wide) return false;
-    if (queue->count && wavelet_when(queue_head(queue), now) <= now) return false; /* a backlog */
+    waiting += queue->count;
+    if (fabric->iq_capacity[q] < room) room = fabric->iq_capacity[q];
   }
-  return true;
+  return waiting + 1 < room && P(fabric, ramp_in_cycles) < room;
 }
 
 /* The cycle in which wavelet i of the log is in its queue. */
@@ -67,7 +68,8 @@ static void log_queued(wse_fabric *fabric, uint32_t pe, uint64_t now) {
     if (next < 0) return;
     int q = fabric->operations[next][pe].src0.d.queue;
     ramp_queue *queue = iq_of(fabric, q, pe);
-    log_push(log, next, queue_pop(queue, fabric->iq_mask[q]).data, first);
+    /* one that waits already is there in the next cycle, too */
+    log_push(log, next, queue_pop(queue, fabric->iq_mask[q]).data, first > now ? first : now + 1);
     if (!queue->count) ce->input_queues &= ~(1u << q);
   }
 }
@@ -76,7 +78,7 @@ bool behind_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t no
   ce_state *ce = &fabric->ces[pe];
   ce_log *log = &fabric->logs[pe];
   if (!fabric->lanes || fabric->by_element || fabric->watch) return false;
-  if (now < log->retry || !may_stay_behind(fabric, pe, now)) return false;
+  if (now < log->retry || !may_stay_behind(fabric, pe)) return false;
   for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
     uint64_t next = fabric->operations[__builtin_ctz(threads)][pe].next;
     if (next > now + 1) {
@@ -127,30 +129,52 @@ static void advance_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint
   }
 }
 
+/* Of the wavelets from i on, brings the one that is stored in cycle `at` to place i: the first of each thread is ready
+ * if it has landed, and threads take turns. */
+static void bring_next(const wse_fabric *fabric, uint32_t pe, ce_log *log, int i, uint64_t at) {
+  const int first = fabric->ces[pe].thread_next;
+  int next = i;
+  for (int k = i + 1; k < log->count && lands(log, k) <= at; k++)
+    if (((log->thread[k] - first) & 15) < ((log->thread[next] - first) & 15)) next = k;
+  if (next == i) return;
+  uint8_t thread = log->thread[next];
+  uint32_t data = log->data[next], when = log->lands[next];
+  memmove(log->thread + i + 1, log->thread + i, (size_t)(next - i));
+  memmove(log->data + i + 1, log->data + i, (size_t)(next - i) * sizeof *log->data);
+  memmove(log->lands + i + 1, log->lands + i, (size_t)(next - i) * sizeof *log->lands);
+  log->thread[i] = thread;
+  log->data[i] = data;
+  log->lands[i] = when;
+}
+
 /* Executes the cycles before `now`. */
 static void catch_up(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   ce_log *log = &fabric->logs[pe];
   uint64_t from = log->from;
   int i = 0;
-  for (; i < log->count && lands(log, i) < now; i++) {
-    uint64_t at = lands(log, i);
+  for (; i < log->count; i++) {
+    uint64_t at = lands(log, i) > from ? lands(log, i) : from;
+    if (at >= now) break;
+    bring_next(fabric, pe, log, i, at);
     advance_main(fabric, band, pe, from, at);
     settle_memory(fabric, band, pe, at);
     counters_of(fabric, pe)[WSE_CTR_WAVELETS_IN]++;
-    store_element(fabric, band, pe, log->thread[i], log->data[i], at);
+    int thread = log->thread[i];
+    store_element(fabric, band, pe, thread, log->data[i], at);
     activity_last(band, at + 1);
-    if (!fabric->operations[log->thread[i]][pe].left) operation_ended(fabric, band, pe, log->thread[i], at);
+    if (!fabric->operations[thread][pe].left) operation_ended(fabric, band, pe, thread, at);
     if (ce->state == MAIN_MEMORY && ce->memory_mark <= at) ce->memory_mark = at + 1;
     from = at + 1;
   }
   advance_main(fabric, band, pe, from, now);
-  log->from = now;
   log->count = (uint8_t)(log->count - i);
-  if (!i) return;
   memmove(log->lands, log->lands + i, log->count * sizeof *log->lands);
   memmove(log->data, log->data + i, log->count * sizeof *log->data);
   memmove(log->thread, log->thread + i, log->count);
+  for (i = 0; i < log->count && lands(log, i) < now; i++)
+    log->lands[i] = (uint32_t)now; /* it still waits */
+  log->from = now;
 }
 
 /* The wavelets of the log that land later go into the queues, before those that took the ordinary path. */

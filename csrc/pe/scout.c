@@ -398,7 +398,8 @@ uint64_t scout(const wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t
   s.at = ce->state == MAIN_MEMORY ? drained_cycle(fabric, ce->memory_mark + ce->memory_left) : ce->main_at;
   s.end = s.follows_vector ? s.at - (uint64_t)P(fabric, op_drain_cycles) : 0;
   if (s.at < from) s.at = from;
-  if (s.end < from) s.end = from;
+  /* an operation that could have begun before does so in cycle `from` */
+  if (s.end + (uint64_t)P(fabric, op_restart_cycles) < from) s.end = from - (uint64_t)P(fabric, op_restart_cycles);
   s.loaded_at = ce->loaded_at < from ? from : ce->loaded_at;
   memo->ins = &class->code[ce->pc];
   memo->at = s.at - from;
@@ -416,6 +417,7 @@ uint64_t scout(const wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t
   s.have = s.unknown = 0;
   s.stuck = false;
   uint64_t until = go_on(&s, class, ce->pc);
+  if (until < from) until = from;
   memo->takes = until - from;
   if (!memo->overflows) *found = *memo;
   return until;
