@@ -40,8 +40,7 @@ uint64_t arrival_until(const wse_fabric *fabric, uint32_t pe, uint64_t now, uint
 
 bool arrival_is_early(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   const ce_state *ce = &fabric->ces[pe];
-  if (ce->state != MAIN_IDLE || ce->main_at <= now || fabric->reference) return false;
-  if (ce->threads || ce->output_queues || ce->taken || ce->store_targets) return false;
+  if (!between_tasks(fabric, ce, now)) return false;
   if (task_possible(fabric, pe)) wake_ce(fabric, band, pe, now, ce->main_at);
   return true;
 }

@@ -345,7 +345,8 @@ static void send_down(router_step *step, router_sender *sender, uint64_t lanes) 
     if (input_full(fabric, pe, n)) sender->route->ramp_full |= (uint64_t)1 << lane;
     fabric->ces[pe].input_queues |= 1u << n;
     if (w.meta & WAVELET_CONTROL) fabric->ces[pe].control_queues |= 1u << n;
-    wake_ce(fabric, step->band, pe, step->now, lands);
+    const ce_state *ce = &fabric->ces[pe];
+    wake_ce(fabric, step->band, pe, step->now, between_tasks(fabric, ce, lands) ? ce->main_at : lands);
     watch_lands(fabric, pe, fabric->color_of[sender->color], step->now);
     trace_event(fabric, step->band, step->now, pe, WSE_EV_LAND,
                 (uint32_t)fabric->color_of[sender->color] | (w.meta & WAVELET_CONTROL ? 32 : 0), w.data);

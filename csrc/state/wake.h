@@ -34,6 +34,12 @@ static inline void wheel_remove(wse_fabric *fabric, band_state *band, uint32_t p
   ce->wheel_at = 0;
 }
 
+/* Whether nothing can happen in a CE in cycle `when`, because a task has ended and the next one cannot begin yet. */
+static inline bool between_tasks(const wse_fabric *fabric, const ce_state *ce, uint64_t when) {
+  return ce->state == MAIN_IDLE && ce->main_at > when && !fabric->reference &&
+         !(ce->threads | ce->output_queues | ce->taken) && !ce->store_targets;
+}
+
 /* Steps the CE in cycle `when`.  A CE has at most one entry in the wheel: the earliest. */
 static inline void wake_ce(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t when) {
   if (when == NEVER) return;
