@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 import wse
 
-
 # Programs that showed faults, of which some were older than this mode.
 FOUND = [(14, 2), (68, 2), (87, 2), (897879, 1), (20170, 3)]
 

@@ -1,6 +1,6 @@
 """Attention against float64, and the float64 reference against PyTorch's gradients.
 
-Covers: wse/operators/attention_over_rows.py
+Covers: wse/operators/attention_over_rows.py, wse/operators/attention_reference.py, wse/operators/attention_shape.py, wse/operators/attention_space.py
 """
 
 import numpy as np
@@ -11,8 +11,9 @@ from wse.kernels import RunOptions, single
 from wse.kernels.operators import OPERATORS
 from wse.kernels.single import Tensor
 from wse.machine import numerics
-from wse.operators.attention import Attention, reference, slopes
+from wse.operators.attention import Attention
 from wse.operators.attention_over_rows import AttentionOverRows
+from wse.operators.attention_reference import reference, slopes
 
 ATTENTION = OPERATORS["attention"]
 DTYPES = ("f32", "f16", "bf16", "cb16")

@@ -18,8 +18,9 @@ from ..models.config import ACTIVATIONS
 from ..models.graph import GATES, Operator, Parameter
 from ..models.rope import frequencies
 from ..operators import activation, embedding, linear, parameters, partial, residual, ring, rotary
-from ..operators.attention import Attention, slopes
+from ..operators.attention import Attention
 from ..operators.attention_over_rows import AttentionOverRows
+from ..operators.attention_reference import slopes
 from ..operators.code import Routine
 from ..operators.embedding import Embedding
 from ..operators.loss import Loss

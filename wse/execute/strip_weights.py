@@ -14,7 +14,7 @@ from ..models.config import Transformer
 from ..models.reading import LOCAL, SCALED_ALIBI
 from ..models.weights import Weights
 from ..operators import layer_shape
-from ..operators.attention import slopes
+from ..operators.attention_reference import slopes
 from ..operators.layer_shape import Latent, LayerShape
 from .strip_layout import Layout, maximal_update, setting
 

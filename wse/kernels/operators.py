@@ -18,8 +18,9 @@ from ..errors import ConfigError
 from ..models.rope import frequencies
 from ..operators import activation, linear, rotary, softmax, tiles
 from ..operators import loss as losses
-from ..operators.attention import Attention, reference, slopes
+from ..operators.attention import Attention
 from ..operators.attention_over_rows import AttentionOverRows
+from ..operators.attention_reference import reference, slopes
 from ..operators.edge import Edge
 from ..operators.norm import Norm
 from ..operators.policy import LEVELS, Policy

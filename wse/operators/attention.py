@@ -2,7 +2,7 @@
 
     forward   q, k, v, o, stash                    o = v softmax(k^T q / sqrt d_head), masked if causal
     backward  do, q, k, v, stash, dq, dk, dv       dq may alias q, dk may alias k, dv may alias v; none may alias do
-    With ALiBi, both have the additional operand slopes: f32 [heads], for the heads of the tile (`slopes`).
+    With ALiBi, both have the additional operand slopes: f32 [heads], for the heads of the tile.
 
 Tiles are [heads d_head][tokens] (k, v: [kv_heads d_head][tokens]); the tokens of a tile are consecutive sequences.  The
 scores of one head in one sequence are stored as S[j][i], for key j and query i, so that sums over keys are sums of
@@ -48,110 +48,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import numpy as np
-
-from ..errors import ConfigError
 from ..machine import isa
 from ..program.fragments import f32
 from ..records import dataclass
 from . import math_functions
-from .code import Code, Routine, Vec, Work, register, routine
-
-BLOCKS = 4  # most blocks of keys under a causal mask
-CHUNK = 256  # elements of scores that are capped at a time
+from .attention_shape import AttentionShape
+from .attention_space import WorkSpace, transposer
+from .code import Code, Routine, Vec, register, routine
 
 
 @dataclass(frozen=True)
-class Attention:
-    """The shape of an attention operator.
-
-    heads, kv_heads: heads per tile.  d_head: features per head.  sequence: tokens per sequence.  tokens: tokens per
-    tile, a multiple of `sequence`.  size: bytes of an element, 2 or 4.  half: 16-bit sums.  window: tokens that a query
-    sees, itself and those before; 0: all.  cap: scores become cap tanh(scores / cap); 0: they stay.  sinks: heads have.
-    Raises ConfigError for half with 4-byte elements, for alibi or a window without causal, for a negative window, and
-    for a cap below 0 or with alibi, and for sinks with alibi.
-    """
-
-    heads: int
-    kv_heads: int
-    d_head: int
-    sequence: int
-    tokens: int
-    size: int
-    causal: bool = True
-    half: bool = False
-    alibi: bool = False
-    window: int = 0
-    cap: float = 0.0
-    sinks: bool = False
-
-    @property
-    def scale(self) -> float:
-        """Factor of the scores: 1 / sqrt(d_head)."""
-        return 1 / math.sqrt(self.d_head)
-
-    @property
-    def stash(self) -> int:
-        """Size of the stash in f32 elements."""
-        return (2 + self.sinks) * self.heads * self.tokens
-
-    @property
-    def _power_scale(self) -> float:
-        """Factor of scores in the exponential."""
-        return 1.0 if self.cap else self.scale
-
-    @property
-    def _blocks(self) -> int:
-        return next(n for n in range(BLOCKS, 0, -1) if self.sequence % n == 0) if self.causal else 1
-
-    @property
-    def _keys(self) -> int:
-        """Keys in a block."""
-        return self.sequence // self._blocks
-
-    @property
-    def elements(self) -> int:
-        """Elements of a score matrix: the sum over blocks of keys times the queries that may attend to them."""
-        skipped = self._keys**2 * self._blocks * (self._blocks - 1) // 2 if self.causal else 0
-        return self.sequence**2 - skipped
-
-    @property
-    def _fewer(self) -> int:
-        """The number of queries by which rows become shorter from one block to the next."""
-        return self._keys if self.causal else 0
-
-    @property
-    def label(self) -> str:
-        """Prefix of the labels of the subroutines that forward and backward share."""
-        mask = "causal" if self.causal else "full"
-        shape = (self.heads, self.kv_heads, self.d_head, self.sequence, self.tokens, self.size)
-        return f"attention_{mask}_{'_'.join(map(str, shape))}{'_half' * self.half}{'_alibi' * self.alibi}{self._seen}"
-
-    @property
-    def _seen(self) -> str:
-        capped = f"_cap_{f32(self.cap)}" if self.cap else ""
-        return (f"_window_{self.window}" if self.window else "") + capped + "_sinks" * self.sinks
-
-    @property
-    def sum_size(self) -> int:
-        """Bytes of a sum of products."""
-        return 2 if self.half else 4
-
-    def __post_init__(self) -> None:
-        if self.half and self.size == 4:
-            raise ConfigError("attention of f32 elements has no 16-bit sums: half=True is for 16-bit storage")
-        if self.alibi and not self.causal and type(self) is Attention:  # attention_over_rows.py applies its own mask
-            raise ConfigError("attention with alibi must be causal: its bias is not defined for later keys")
-        if self.window < 0 or (self.window and not self.causal):
-            raise ConfigError(
-                "a window of attention is 0 or more tokens, of causal attention, not "
-                f"{self.window} of causal={self.causal}"
-            )
-
-        if self.cap < 0 or (self.cap and self.alibi):
-            raise ConfigError(f"a cap of scores is above 0, without alibi, or 0 for none, not {self.cap:g}")
-        if self.sinks and self.alibi:
-            raise ConfigError("attention has sinks or alibi, not both")
+class Attention(AttentionShape):
+    """The code of an attention operator."""
 
     # --- forward ------------------------------------------------------------------------------------------------------
 
@@ -185,7 +93,7 @@ class Attention:
                 self._load_sink(c, at["sinks"])
                 c.op("fsubs", work.scratch, "r17", most)
                 power, exponent = self._sink_power(at["stash"]), work.sink_exponent
-                math_functions.exp(c, work.scratch, power, exponent, self.size == 2, self._power_scale)
+                math_functions.exp(c, work.scratch, power, exponent, self.size == 2, self.power_scale)
                 c.op("fadds", work.vector, work.vector, power)
             math_functions.reciprocal(c, work.vector, inverse, work.scratch)
             self.clear(c, work.sums)
@@ -259,7 +167,7 @@ class Attention:
             self.mix(c, sums, factors, k, self.tokens)
             self.store(c, at["dq"], sums)
         made = routine(name, operands, c, work.bytes, calls=True)
-        return replace(made, text=made.text + self.transposer(f"{name}_transpose", work.turned))
+        return replace(made, text=made.text + transposer(self, f"{name}_transpose", work.turned))
 
     @contextmanager
     def _each(
@@ -349,7 +257,7 @@ class Attention:
 
     def _load_sink(self, c: Code, sinks: str) -> None:
         """r17 = the head's sink, in the units of scores."""
-        c(f"ld32 r17, [{sinks}]", f"mov r18, {f32(1 / self._power_scale)}", "smul r17, r17, r18")
+        c(f"ld32 r17, [{sinks}]", f"mov r18, {f32(1 / self.power_scale)}", "smul r17, r17, r18")
 
     def _sink_power(self, stash: str) -> Vec:
         return Vec(stash, self.sequence, offset=8 * self.tokens)
@@ -378,8 +286,8 @@ class Attention:
 
         factors: its first row.  pitch: elements from one row of factors to the next.
         """
-        width = self._keys if transposed else self.sequence
-        change = self._fewer << 16 if transposed else self.sum_size * self._fewer - (self._fewer << 16)
+        width = self.keys if transposed else self.sequence
+        change = self.fewer << 16 if transposed else self.sum_size * self.fewer - (self.fewer << 16)
         c.address("r17", sums.at, sums.offset + (width << 16))
         c.address("r18", factors.at, factors.offset)
         c.address("r19", matrix.at, matrix.offset + (width << 16))
@@ -400,16 +308,16 @@ class Attention:
         with self._by_block(c):
             part, row = Vec("r18", 0), Vec("r19", 0, save=True)
             if weights is None or scratch is None:
-                with c.loop(self._keys, d=part, a=part, b=row) as (d, a, b):
+                with c.loop(self.keys, d=part, a=part, b=row) as (d, a, b):
                     c(f"{op} {d}, {a}, {b}")
             else:
                 # The sources give the length of the product; the length of the scratch vector is not used.
                 weight = replace(row, offset=weights.offset - matrix.offset)
                 held = {"d0": part, "a0": part, "d1": scratch, "b1": scratch.part(0, 0), "a1": weight, "b0": row}
-                with c.loop(self._keys, **held) as (total, before, to, again, weigh, source):
+                with c.loop(self.keys, **held) as (total, before, to, again, weigh, source):
                     c(f"fmuls {to}, {weigh}, {source}", f"{op} {total}, {before}, {again}")
             self._next(c, "r19", 4)
-            c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+            c(f"iadd32 r18, r18, {4 * self.fewer - (self.fewer << 16) & 0xFFFFFFFF:#x}")
 
     # --- the shared subroutines ---------------------------------------------------------------------------------------
 
@@ -435,7 +343,7 @@ class Attention:
         if self.alibi:
             pieces["alibi"] = self._shared_alibi(scores)
         c = pieces["exp"] = Code()
-        math_functions.exp(c, scores, work.e, work.exponent, self.size == 2, self._power_scale)
+        math_functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.power_scale)
         if self.cap:
             pieces["capped"] = self._shared_cap(scores, work.capping)
         return "".join(routine(f"{self.label}_{piece}", (), code, 0).text for piece, code in pieces.items())
@@ -443,11 +351,11 @@ class Attention:
     @contextmanager
     def _by_block(self, c: Code) -> Iterator[None]:
         """Emits a loop over the blocks of keys; r7 counts."""
-        if self._blocks == 1:
+        if self.blocks == 1:
             yield
             return
         top = c.new_label()
-        c(f"mov r7, {self._blocks}")
+        c(f"mov r7, {self.blocks}")
         c.label(top)
         yield
         c("isub32 r7, r7, 1", f"bnz r7, {top}")
@@ -458,11 +366,11 @@ class Attention:
 
         change: a register with the change of the length, << 16; by default the length decreases by `_fewer`.
         """
-        c(f"ishr32 r3, {span}, 16", f"imul32 r3, r3, {size * self._keys}", f"iadd32 {span}, {span}, r3")
-        c(f"iadd32 {span}, {span}, {change}" if change else f"isub32 {span}, {span}, {self._fewer << 16:#x}")
+        c(f"ishr32 r3, {span}, 16", f"imul32 r3, r3, {size * self.keys}", f"iadd32 {span}, {span}, r3")
+        c(f"iadd32 {span}, {span}, {change}" if change else f"isub32 {span}, {span}, {self.fewer << 16:#x}")
 
     def _shared_scores(self, scores: Vec, sums: Vec) -> Code:
-        c, keys, size = Code(), self._keys, self.size
+        c, keys, size = Code(), self.keys, self.size
         self.clear(c, sums)
         c.address("r19", sums.at, sums.offset + (self.sequence << 16))
         c(f"iadd32 r18, r18, {self.sequence << 16:#x}")
@@ -474,7 +382,7 @@ class Attention:
                     c(f"{self._multiply_add} {d}, {a}, {b}, r25")
                 c(f"iadd32 r5, r5, {self.tokens * size}", "iadd32 r6, r6, r20")
             c(f"iadd32 r17, r17, {keys * size}")
-            c(f"iadd32 r18, r18, {size * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+            c(f"iadd32 r18, r18, {size * self.fewer - (self.fewer << 16) & 0xFFFFFFFF:#x}")
             self._next(c, "r19", self.sum_size)
         if self.half:
             c.op("fh2s", scores, sums)
@@ -483,17 +391,17 @@ class Attention:
     def _shared_mask(self, scores: Vec) -> Code:
         """-infinity in the first j elements of row j of each block."""
         c = Code()
-        if self._keys == 1:
+        if self.keys == 1:
             return c
         c.clobber("r2")
         c("mov r2, -infs", f"mov r17, {isa.DSD_MEM1D:#x}", "mov r19, 4", "mov r20, 0", f"mov r21, {4 * self.sequence}")
         c.address("r18", scores.at, scores.offset + 4 * self.sequence + (1 << 16))
         with self._by_block(c):
-            with c.loop(self._keys - 1):
+            with c.loop(self.keys - 1):
                 c("ldds d0, r17", "fmovs d0, r2", "iadd32 r18, r18, r21", f"iadd32 r18, r18, {1 << 16:#x}")
             # The address is one row after the block's end plus one element: move it to the next block's second row.
-            c(f"isub32 r21, r21, {4 * self._keys}", "iadd32 r18, r18, r21")
-            c(f"isub32 r18, r18, {self._keys - 1 << 16:#x}")
+            c(f"isub32 r21, r21, {4 * self.keys}", "iadd32 r18, r18, r21")
+            c(f"isub32 r18, r18, {self.keys - 1 << 16:#x}")
         return c
 
     def _shared_cap(self, scores: Vec, work: math_functions.Cap) -> Code:
@@ -510,7 +418,7 @@ class Attention:
 
     def _shared_window(self, scores: Vec) -> Code:
         """-infinity for queries that are `window` or more tokens behind key j: the end of row j, one less each row."""
-        c, keys, at = Code(), self._keys, scores.offset
+        c, keys, at = Code(), self.keys, scores.offset
         c.clobber("r2")
         c("mov r2, -infs", f"mov r17, {isa.DSD_MEM1D:#x}", "mov r19, 4", "mov r20, 0")
         for first in range(0, self.sequence, keys if self.causal else self.sequence):
@@ -530,10 +438,10 @@ class Attention:
         c.address("r19", scores.at, scores.offset + (self.sequence << 16))
         with self._by_block(c):
             row = Vec("r19", 0, save=True)
-            with c.loop(self._keys, d=row, a=row, b=Vec("r18", 0)) as (d, a, b):
+            with c.loop(self.keys, d=row, a=row, b=Vec("r18", 0)) as (d, a, b):
                 c(f"fsubs {d}, {a}, {b}")
             self._next(c, "r19", 4)
-            c(f"iadd32 r18, r18, {4 * self._fewer - (self._fewer << 16) & 0xFFFFFFFF:#x}")
+            c(f"iadd32 r18, r18, {4 * self.fewer - (self.fewer << 16) & 0xFFFFFFFF:#x}")
         return c
 
     def _shared_alibi(self, scores: Vec) -> Code:
@@ -542,14 +450,14 @@ class Attention:
         c.address("r19", scores.at, scores.offset + (self.sequence << 16))
         with self._by_block(c):
             row = Vec("r19", 0, save=True)
-            with c.loop(self._keys, d=row, a=row) as (d, a):
+            with c.loop(self.keys, d=row, a=row) as (d, a):
                 c(f"fadds {d}, {a}, r2", "sadd r2, r2, r17")
             self._next(c, "r19", 4)
         return c
 
     def _shared_mix(self) -> Code:
         """Processes two rows of sums alternately, to hide the latency of dependent operations on one row."""
-        c, keys, size = Code(), self._keys, self.size
+        c, keys, size = Code(), self.keys, self.size
         pairs = self.d_head % 2 == 0
         with self._by_block(c):
             c("mov r5, r18", "mov r6, r17")
@@ -575,41 +483,6 @@ class Attention:
             self._next(c, "r19", size, "r2")
         return c
 
-    def transposer(self, name: str, turned: Vec) -> str:
-        """The text of a subroutine that transposes the matrix at r17 into `turned`, one keys x keys square at a time.
-
-        For each block of queries it processes r21 squares.  r18: address of a square; r19: bytes of a row of the matrix
-        there; r20: destination.
-        """
-        c, keys, size = Code(), self._keys, turned.size
-        count = keys * keys << 16
-        c.address("r4", turned.at, turned.offset)
-        c(f"mov r5, {keys * size}", "mov r21, 1")  # r5: bytes of a row of the result
-        outer, inner = c.new_label(), c.new_label()
-        c.label(outer)
-        c("mov r18, r17", f"mov r19, {4 * self.sequence}", "mov r20, r4", "mov r6, r21")
-        c.label(inner)
-        c(f"mov r28, {1 | 1 << 16:#x}", f"mov r29, {keys | keys << 16:#x}", "mov r30, 0")
-        c(
-            f"iadd32 r31, r5, {size << 16:#x}",
-            "ldxd x0, r28",
-            "ishl32 r31, r19, 16",
-            "iadd32 r31, r31, 4",
-            "ldxd x1, r28",
-        )
-        c(f"mov r28, {isa.DSD_MEM4D:#x}", f"iadd32 r29, r20, {count:#x}", "mov r31, 0", "ldds d0, r28")
-        c(f"iadd32 r29, r18, {count:#x}", "mov r31, 1", "ldds a0, r28", f"{'fs2h' if size == 2 else 'fmovs'} d0, a0")
-        c(f"imul32 r3, r19, {keys}", "iadd32 r18, r18, r3", f"isub32 r18, r18, {4 * keys}")
-        c(f"isub32 r19, r19, {4 * keys}", f"iadd32 r20, r20, {keys * size}", "isub32 r6, r6, 1", f"bnz r6, {inner}")
-        c(
-            f"imul32 r3, r5, {keys}",
-            "iadd32 r4, r4, r3",
-            f"iadd32 r5, r5, {keys * size}",
-            f"iadd32 r17, r17, {4 * keys}",
-        )
-        c("iadd32 r21, r21, 1", f"ieq32 r3, r21, {self._blocks + 1}", f"bz r3, {outer}")
-        return routine(name, (), c, 0).text
-
     # --- rows of tiles ------------------------------------------------------------------------------------------------
 
     def load(self, c: Code, rows: Vec, tile: str) -> None:
@@ -632,101 +505,3 @@ class Attention:
             with c.hold(**{"a" if loads else "d": other}) as (dsr,):
                 c(f"{op} {held}, {dsr}" if loads else f"{op} {dsr}, {held}")
             c(f"iadd32 r20, r20, {self.tokens * self.size}")
-
-
-class WorkSpace:
-    """The layout of the work space.  Arrays of the shared subroutines have the same place in forward and backward."""
-
-    def __init__(self, shape: Attention, backward: bool = False) -> None:
-        work, n, s, size = Work(), shape.elements, shape.sequence, shape.size
-        tile = shape.d_head * s
-        # Tiles and stash begin in bank 0.  All rows of a matrix begin in one bank if widths are multiples of 4.
-        self.scores, self.e = work.take(n, bank=4), work.take(n, bank=0)
-        # The exponents of exp share memory with the later 16-bit copy of e or with the transposed matrix.  They begin
-        # 8 bytes away from the bank of tiles and 16-bit sums, to avoid conflicts.
-        self.half = self.exponent = work.take(n, 2, bank=4)
-        self.vector, self.scratch = work.take(s, bank=4), work.take(s, bank=0)
-        self.sink_exponent = work.take(s, 2) if shape.sinks else self.half
-        # The f32 do' is no longer needed when the sums for dq begin; 16-bit sums begin 8 bytes later, in bank 0.
-        room = work.take(tile + 2 * shape.half, bank=4 if shape.half else 6)
-        self.values = replace(room, n=tile)
-        self.sums = replace(room, n=tile, size=shape.sum_size, offset=room.offset + 8 * shape.half)
-        if shape.cap:
-            chunk = next(m for m in range(min(n, CHUNK), 0, -1) if n % m == 0)
-            a, b, more = (work.take(chunk, bank=bank) for bank in (2, 6, 0))
-            self.capping = math_functions.Cap(a, b, more, work.take(chunk, 2))
-        if backward:
-            self.slope = work.take(n, bank=0) if shape.cap else self.scores
-            self.turned = self.half if size == 2 else work.take(n, bank=2)
-            bank = 0 if shape.half else 6
-            self.keys, self.mixed = work.take(tile, shape.sum_size, bank), work.take(tile, shape.sum_size, bank)
-            self.outer = work.take(tile, 2) if size == 2 else self.values
-        self.work, self.bytes = work, work.bytes
-
-
-def slopes(heads: int) -> np.ndarray:
-    """The slopes of ALiBi for all heads, float32 [heads].
-
-    They are powers of 2^(-8 / n), where n is the largest power of two that is at most `heads`.  Heads beyond n take
-    every other slope of the series for 2 n (Press, Smith, Lewis: Train Short, Test Long, 2022, and its code).
-    """
-    n = 1 << heads.bit_length() - 1
-    more = 2.0 ** (-4 / n * np.arange(1, 2 * (heads - n), 2))
-    return np.concatenate([2.0 ** (-8 / n * np.arange(1, n + 1)), more]).astype(np.float32)
-
-
-# --- in double precision ----------------------------------------------------------------------------------------------
-
-
-def reference(
-    q: np.ndarray,
-    k: np.ndarray,
-    v: np.ndarray,
-    shape: Attention,
-    do: np.ndarray | None = None,
-    slopes: np.ndarray | None = None,
-    sinks: np.ndarray | None = None,
-) -> tuple[np.ndarray, ...]:
-    """Attention in float64: (o,), or (o, dq, dk, dv) if do is given.  All arrays are tiles [rows, tokens].
-
-    slopes: float [heads], for ALiBi.  sinks: float [heads]; if do is given, their gradient follows dv.
-    """
-    s, group = shape.sequence, shape.heads // shape.kv_heads
-
-    def heads(x: np.ndarray) -> np.ndarray:  # [head, sequence, token, feature]
-        return np.asarray(x, np.float64).reshape(-1, shape.d_head, shape.tokens // s, s).transpose(0, 2, 3, 1)
-
-    def tile(x: np.ndarray) -> np.ndarray:
-        return x.transpose(0, 3, 1, 2).reshape(-1, shape.tokens)
-
-    def shared(x: np.ndarray) -> np.ndarray:
-        return x.reshape(shape.kv_heads, group, *x.shape[1:]).sum(axis=1)
-
-    q, k, v = heads(q), np.repeat(heads(k), group, axis=0), np.repeat(heads(v), group, axis=0)
-    scores = q @ k.swapaxes(-1, -2) * shape.scale
-    slope = 1.0
-    if shape.cap:
-        scores = shape.cap * np.tanh(scores / shape.cap)
-        slope = 1 - (scores / shape.cap) ** 2
-    if slopes is not None:
-        distance = np.arange(s) - np.arange(s)[:, None]
-        scores = scores + np.asarray(slopes, np.float64)[:, None, None, None] * distance
-    if shape.causal:
-        scores = np.where(np.tri(s, dtype=bool), scores, -np.inf)
-    if shape.window:
-        scores = np.where(np.tri(s, k=-shape.window, dtype=bool), -np.inf, scores)
-    if sinks is not None:  # a further key, whose value is 0
-        further = np.broadcast_to(np.asarray(sinks, np.float64)[:, None, None, None], (*scores.shape[:-1], 1))
-        scores = np.concatenate([scores, further], axis=-1)
-    p = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    p, of_sink = p[..., :s], p[..., s:]
-    o = p @ v
-    if do is None:
-        return (tile(o),)
-    do = heads(do)
-    dp = do @ v.swapaxes(-1, -2)
-    mean = (p * dp).sum(axis=-1, keepdims=True)
-    ds = p * (dp - mean) * shape.scale * slope
-    made = tile(o), tile(ds @ k), tile(shared(ds.swapaxes(-1, -2) @ q)), tile(shared(p.swapaxes(-1, -2) @ do))
-    return made if sinks is None else (*made, -(of_sink * mean).sum(axis=(1, 2, 3)))

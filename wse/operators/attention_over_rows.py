@@ -22,12 +22,14 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import ClassVar
 
 from ..errors import ConfigError
 from ..machine import isa
 from ..records import dataclass
 from . import math_functions
-from .attention import Attention, WorkSpace
+from .attention import Attention
+from .attention_space import WorkSpace, transposer
 from .code import Code, Routine, Vec, register, routine
 from .region import Region
 from .row_sums import sum_rows
@@ -40,6 +42,8 @@ OPERANDS = 9  # most operands of a subroutine
 
 class _Block(Attention):
     """Attention between the tokens of two rows: a square score matrix."""
+
+    masks_itself: ClassVar[bool] = True
 
     @property
     def label(self) -> str:
@@ -227,7 +231,7 @@ class AttentionOverRows:
         made = routine(name, operands, c, work.bytes, calls=True)
         return replace(
             made,
-            text=made.text + self._transfer(name, work) + block.transposer(f"{name}_transpose", work.turned),
+            text=made.text + self._transfer(name, work) + transposer(block, f"{name}_transpose", work.turned),
         )
 
     # --- pieces -------------------------------------------------------------------------------------------------------
