@@ -260,6 +260,7 @@ static bool writes_routes(const isa_ins *ins) {
 
 wse_status fabric_seal(wse_fabric *fabric) {
   if (fabric->sealed) return WSE_OK;
+  fabric->in_cache = fabric->blocks <= CACHED_BLOCKS;
   fabric->lanes = !fabric->reference && !fabric->trace_capacity && !fabric->profiles;
   bool reconfigures = false, swaps = false;
   for (int i = 0; i < fabric->class_total; i++)

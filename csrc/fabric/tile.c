@@ -75,8 +75,6 @@ static void step_strip(wse_fabric *fabric, int index, uint64_t now) {
   }
 }
 
-enum { PREFETCH_BLOCKS = 512 }; /* smaller fabrics stay in the cache */
-
 /* A strip is stepped in a cycle after the two strips below it were stepped in the cycle before. */
 void step_tile(wse_fabric *fabric, const band_state *band, uint64_t now, int cycles) {
   bool above = band->first > 0, below = band->end < fabric->strip_total;
@@ -90,7 +88,7 @@ void step_tile(wse_fabric *fabric, const band_state *band, uint64_t now, int cyc
         routers_settle(fabric, strip);
       }
       if (strip + 1 < band->end) routers_settle(fabric, strip + 1);
-      if (i == 0 && fabric->blocks > PREFETCH_BLOCKS && !fabric->reference) prefetch_strips(fabric, strip);
+      if (i == 0 && !fabric->in_cache && !fabric->reference) prefetch_strips(fabric, strip);
       step_strip(fabric, strip, now + (uint64_t)i);
     }
 }

@@ -77,7 +77,8 @@ static void log_queued(wse_fabric *fabric, uint32_t pe, uint64_t now) {
 bool behind_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   ce_log *log = &fabric->logs[pe];
-  if (!fabric->lanes || fabric->by_element || fabric->watch) return false;
+  /* in a fabric beyond the cache, fetching the log and what the scout reads costs more than the steps */
+  if (!fabric->in_cache || !fabric->lanes || fabric->by_element || fabric->watch) return false;
   if (now < log->retry || !may_stay_behind(fabric, pe)) return false;
   for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
     uint64_t next = fabric->operations[__builtin_ctz(threads)][pe].next;

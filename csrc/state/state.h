@@ -54,7 +54,8 @@ enum {
 /* --- router ----------------------------------------------------------------------------------------------- */
 
 enum {
-  LANES = 64,       /* routers of a block */
+  LANES = 64, /* routers of a block */
+  CACHED_BLOCKS = 512,
   SLICES = 3,       /* bits of a bit-sliced counter */
   MAX_CAPACITY = 7, /* of a buffer: what SLICES bits count */
   MAX_RING = 8,     /* slots of a buffer's ring: a power of two, MAX_CAPACITY or more */
@@ -361,6 +362,7 @@ struct wse_fabric {
   atomic_bool any_rebound;
   const span_function *spans;          /* by opcode: vector operations over whole operands (fast/span.h) */
   const struct row_table *scalar_rows; /* scalar instructions on rows of registers (pe/rows.h) */
+  bool in_cache;                       /* the state of the fabric stays in the host's cache: it has few blocks */
   bool lanes;                          /* compute elements of a block run ahead together (pe/issue.c) */
 
   /* Measures. */
