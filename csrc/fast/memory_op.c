@@ -8,6 +8,14 @@
 #include "fast/span.h"
 #include "observe/account.h"
 
+bool memory_operand_take(dsr *d, int size, memory_operand *operand) {
+  if (d->kind != DSD_MEM1D || d->options || d->index || d->x > 15) return false;
+  operand->dsr = d;
+  operand->base = d->base;
+  operand->stride = d->flags & DSD_ELEMENTS ? (int16_t)(d->stride * size) : d->stride;
+  return true;
+}
+
 /* An operand with elements of `size` bytes: a DSR's strided access, or the value of a register. */
 static bool take_operand(const wse_fabric *fabric, uint32_t pe, uint8_t byte, int size, memory_operand *operand) {
   *operand = (memory_operand){0};
@@ -17,13 +25,7 @@ static bool take_operand(const wse_fabric *fabric, uint32_t pe, uint8_t byte, in
     operand->value = *register_of(fabric, pe, byte - OPERAND_REGISTER);
     return true;
   }
-  if (operand_dsr(byte) < 0) return false;
-  dsr *d = &fabric->dsrs[byte][pe];
-  if (d->kind != DSD_MEM1D || d->options || d->index || d->x > 15) return false;
-  operand->dsr = d;
-  operand->base = d->base;
-  operand->stride = d->flags & DSD_ELEMENTS ? (int16_t)(d->stride * size) : d->stride;
-  return true;
+  return operand_dsr(byte) >= 0 && memory_operand_take(&fabric->dsrs[byte][pe], size, operand);
 }
 
 /* Sets the first and last byte of n elements; false if some lie outside SRAM or wrap. */
@@ -45,27 +47,30 @@ static bool overwrites(const memory_operand *dst, const memory_operand *src) {
   return !same_walk || (dst->stride < dst->size && dst->stride > -dst->size);
 }
 
-bool memory_op_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, memory_op *op) {
-  const isa_row size = isa_rows[ins->op];
-  if (fabric->by_element || ins->options || size.rule == ISA_FILTER || P(fabric, sram_banks) != MEMORY_OP_BANKS)
-    return false;
-  if (!take_operand(fabric, pe, ins->a, size.dst, &op->dst) || !op->dst.dsr) return false;
-  if (!take_operand(fabric, pe, ins->b, size.src0, &op->src0) ||
-      !take_operand(fabric, pe, ins->c, size.src1, &op->src1))
-    return false;
-  op->extra = 0;
-  if (size.extra) {
-    if (ins->d < OPERAND_REGISTER || ins->d >= OPERAND_REGISTER + WSE_REGISTERS) return false;
-    op->extra = *register_of(fabric, pe, ins->d - OPERAND_REGISTER);
-  } else if (ins->d != OPERAND_NONE) {
-    return false;
-  }
+bool memory_op_is_plain(const isa_ins *ins) {
+  const isa_row *row = &isa_rows[ins->op];
+  bool is_register = ins->d >= OPERAND_REGISTER && ins->d < OPERAND_REGISTER + WSE_REGISTERS;
+  return !ins->options && row->rule != ISA_FILTER && (row->extra ? is_register : ins->d == OPERAND_NONE);
+}
+
+bool memory_op_measure(memory_op *op) {
   const memory_operand *decides = op->src0.dsr && op->src0.dsr->length   ? &op->src0
                                   : op->src1.dsr && op->src1.dsr->length ? &op->src1
                                                                          : &op->dst;
   op->n = decides->dsr->length;
   return op->n && operand_extent(&op->dst, op->n) && (!op->src0.dsr || operand_extent(&op->src0, op->n)) &&
          (!op->src1.dsr || operand_extent(&op->src1, op->n));
+}
+
+bool memory_op_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, memory_op *op) {
+  const isa_row size = isa_rows[ins->op];
+  if (fabric->by_element || P(fabric, sram_banks) != MEMORY_OP_BANKS || !memory_op_is_plain(ins)) return false;
+  if (!take_operand(fabric, pe, ins->a, size.dst, &op->dst) || !op->dst.dsr) return false;
+  if (!take_operand(fabric, pe, ins->b, size.src0, &op->src0) ||
+      !take_operand(fabric, pe, ins->c, size.src1, &op->src1))
+    return false;
+  op->extra = size.extra ? *register_of(fabric, pe, ins->d - OPERAND_REGISTER) : 0;
+  return memory_op_measure(op);
 }
 
 bool memory_op_reads(const memory_op *op, uint16_t low, uint16_t high) {

@@ -18,6 +18,13 @@ typedef struct {
   uint32_t extra, n;
 } memory_op;
 
+/* Whether the instruction has no rare feature, whatever its descriptors are. */
+bool memory_op_is_plain(const isa_ins *ins);
+/* An operand with elements of `size` bytes that a DSR describes.  False: it has a rare feature. */
+bool memory_operand_take(dsr *d, int size, memory_operand *operand);
+/* Sets the number of elements, and the bytes that each operand covers.  False: there are none, or some lie outside SRAM
+ * or wrap. */
+bool memory_op_measure(memory_op *op);
 /* False if the operation has to take the general path. */
 bool memory_op_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, memory_op *op);
 bool memory_op_reads(const memory_op *op, uint16_t low, uint16_t high);

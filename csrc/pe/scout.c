@@ -15,6 +15,7 @@
 
 #include <stdlib.h>
 
+#include "fast/memory_op.h"
 #include "numeric/op_scalar.h"
 #include "observe/account.h"
 #include "pe/dsd.h"
@@ -143,10 +144,11 @@ static bool thread_ranges(const wse_fabric *fabric, uint32_t pe, scout_memo *mem
   return true;
 }
 
-static const dsr *dsr_of(scouting *s, int number) {
+/* A DSR, to be read.  One that is not `loaded` is the compute element's. */
+static dsr *dsr_of(scouting *s, int number) {
   if (s->loaded >> number & 1) return &s->dsrs[number];
   scout_memo *memo = &s->memo;
-  const dsr *d = &s->fabric->dsrs[number][s->pe];
+  dsr *d = &s->fabric->dsrs[number][s->pe];
   int i = 0;
   while (i < memo->dsrs && memo->dsr_number[i] != number)
     i++;
@@ -167,65 +169,32 @@ static dsr *own_dsr(scouting *s, int number) {
   return &s->dsrs[number];
 }
 
-/* An operand of a memory operation. */
-typedef struct {
-  const dsr *d; /* NULL: none */
-  int32_t stride;
-} walk;
-
-/* False: it has a rare feature. */
-static bool operand_of(scouting *s, uint8_t byte, int size, walk *w) {
-  w->d = NULL;
+/* An operand of a memory operation; the value of a register is not read.  False: it has a rare feature. */
+static bool operand_of(scouting *s, uint8_t byte, int size, memory_operand *operand) {
+  *operand = (memory_operand){.size = (uint8_t)size};
   if (!size) return byte == OPERAND_NONE;
   if (byte >= OPERAND_REGISTER && byte < OPERAND_REGISTER + WSE_REGISTERS) return true;
   int number = operand_dsr(byte);
   if (number < 0) return false;
-  w->d = dsr_of(s, number);
-  w->stride = w->d->flags & DSD_ELEMENTS ? (int16_t)(w->d->stride * size) : w->d->stride;
-  return w->d->kind == DSD_MEM1D && !w->d->options && !w->d->index && w->d->x <= 15;
-}
-
-/* The first and last byte of n elements; false if some lie outside SRAM. */
-static bool range_of(const walk *w, int size, uint32_t n, uint32_t *low, uint32_t *high) {
-  int32_t first = w->d->base, last = first + (int32_t)(n - 1) * w->stride;
-  int32_t l = first < last ? first : last, h = (first < last ? last : first) + size - 1;
-  *low = (uint32_t)l;
-  *high = (uint32_t)h;
-  return l >= 0 && h < WSE_SRAM;
-}
-
-static void save_address(scouting *s, uint8_t byte, const walk *w, uint16_t base, uint32_t n) {
-  if (w->d && w->d->flags & DSD_SAVE_ADDRESS)
-    own_dsr(s, operand_dsr(byte))->base = (uint16_t)(base + (int32_t)n * w->stride);
+  dsr *d = dsr_of(s, number);
+  return memory_operand_take(d->flags & DSD_SAVE_ADDRESS ? own_dsr(s, number) : d, size, operand);
 }
 
 /* False: it is no memory operation that is sure to be private and without a fault. */
 static bool memory_operation(scouting *s, const isa_ins *ins) {
   const isa_row *row = &isa_rows[ins->op];
-  walk dst, src0, src1;
-  uint32_t low, high;
-  if (ins->options || row->rule == ISA_FILTER) return false;
-  bool extra = ins->d >= OPERAND_REGISTER && ins->d < OPERAND_REGISTER + WSE_REGISTERS;
-  if (row->extra ? !extra : ins->d != OPERAND_NONE) return false;
-  if (!operand_of(s, ins->a, row->dst, &dst) || !operand_of(s, ins->b, row->src0, &src0) ||
-      !operand_of(s, ins->c, row->src1, &src1) || !dst.d)
+  memory_op op;
+  if (!memory_op_is_plain(ins) || !operand_of(s, ins->a, row->dst, &op.dst) || !op.dst.dsr ||
+      !operand_of(s, ins->b, row->src0, &op.src0) || !operand_of(s, ins->c, row->src1, &op.src1) ||
+      !memory_op_measure(&op) || !forget_bytes(s, (uint32_t)op.dst.low, (uint32_t)op.dst.high))
     return false;
-  uint32_t n = src0.d && src0.d->length ? src0.d->length : src1.d && src1.d->length ? src1.d->length : dst.d->length;
-  if (!n) return false;
-  if ((src0.d && !range_of(&src0, row->src0, n, &low, &high)) ||
-      (src1.d && !range_of(&src1, row->src1, n, &low, &high)) || !range_of(&dst, row->dst, n, &low, &high) ||
-      !forget_bytes(s, low, high))
-    return false;
-  uint16_t base0 = src0.d ? src0.d->base : 0, base1 = src1.d ? src1.d->base : 0, base = dst.d->base;
-  save_address(s, ins->c, &src1, base1, n);
-  save_address(s, ins->b, &src0, base0, n);
-  save_address(s, ins->a, &dst, base, n); /* if a DSR is named twice, the destination's address counts */
+  memory_op_save(&op, 0);
   const wse_fabric *fabric = s->fabric;
   uint64_t dispatch = s->at > s->loaded_at ? s->at : s->loaded_at;
   uint64_t first = s->follows_vector ? restart_cycle(fabric, s->end) : dispatch;
   first += (uint64_t)P(fabric, op_start_cycles);
   if (first < s->end) first = s->end;
-  uint32_t slots = n / row->lanes[P(fabric, simd_column)];
+  uint32_t slots = op.n / row->lanes[P(fabric, simd_column)];
   s->end = first + (slots ? slots : 1);
   s->at = drained_cycle(fabric, s->end);
   s->loaded_at = 0;
