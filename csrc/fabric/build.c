@@ -1,6 +1,5 @@
 /* build.c - a fabric is made, loaded with classes, filters and routes, and sealed before its first cycle. */
 #include "fabric/build.h"
-#include "pe/scout.h"
 
 #include <stdlib.h>
 
@@ -9,6 +8,7 @@
 #include "pe/lanes.h"
 #include "pe/ramp.h"
 #include "pe/rows.h"
+#include "pe/scout.h"
 #include "router/buffer.h"
 #include "router/route_register.h"
 #include "router/router.h"

@@ -31,11 +31,7 @@ static int color_of_thread(const wse_fabric *fabric, uint32_t pe, int thread) {
 static bool may_stay_behind(const wse_fabric *fabric, uint32_t pe) {
   const ce_state *ce = &fabric->ces[pe];
   int rank;
-  if (!ce->threads || ce->store_threads != ce->threads || ce->output_queues || ce->store_targets) return false;
-  if (ce->suspended | ce->main_priority | ce->taken | ce->flushing) return false;
-  if (ce->control_queues & ce->readers) return false;
-  if (!threads_alike(ce, &rank) || rank < RANK_MEDIUM) return false;
-  if (__builtin_popcount(ce->readers) != __builtin_popcount(ce->threads)) return false; /* two take from one queue */
+  if (!may_store_only(ce, &rank) || rank < RANK_MEDIUM || ce->output_queues || ce->store_targets) return false;
   int waiting = 0, room = INT32_MAX;
   for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
     const vector_operation *operation = &fabric->operations[__builtin_ctz(threads)][pe];
@@ -165,7 +161,6 @@ static void catch_up(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t
     store_element(fabric, band, pe, thread, log->data[i], at);
     activity_last(band, at + 1);
     if (!fabric->operations[thread][pe].left) operation_ended(fabric, band, pe, thread, at);
-    if (ce->state == MAIN_MEMORY && ce->memory_mark <= at) ce->memory_mark = at + 1;
     from = at + 1;
   }
   advance_main(fabric, band, pe, from, now);
@@ -228,6 +223,7 @@ bool behind_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now
 }
 
 void behind_end_all(wse_fabric *fabric, uint64_t now) {
+  if (!fabric->in_cache) return; /* none is behind */
   for (uint32_t block = 0; block < fabric->blocks; block++) {
     band_state *band = &fabric->bands[fabric->strips[fabric->block_strip[block]].band];
     EACH_LANE(l, fabric->store_times[block].behind) {

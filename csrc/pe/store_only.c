@@ -37,10 +37,10 @@ void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int thread
   ce->accounted = now + 1;
   ce->thread_next = (uint8_t)(thread + 1);
   series_busy(fabric, band, pe, now, 1);
+  if (ce->state == MAIN_MEMORY && ce->memory_mark <= now) ce->memory_mark = now + 1;
 }
 
-/* Whether all microthreads only store, at equal priority, and find nothing but data wavelets.  *rank: of these. */
-static bool may_store_only(const ce_state *ce, int *rank) {
+bool may_store_only(const ce_state *ce, int *rank) {
   return ce->threads && ce->store_threads == ce->threads &&
          __builtin_popcount(ce->readers) == __builtin_popcount(ce->threads) && /* no two take from one queue */
          !(ce->suspended | ce->main_priority | ce->taken | ce->flushing) && !(ce->control_queues & ce->readers) &&
@@ -75,7 +75,6 @@ bool store_only_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t
   settle_memory(fabric, band, pe, now);
   int q = fabric->operations[next][pe].src0.d.queue;
   store_element(fabric, band, pe, next, iq_take(fabric, band, pe, q, now).data, now);
-  if (ce->state == MAIN_MEMORY) ce->memory_mark = now + 1; /* it used the main thread's slot */
   const ramp_queue *queue = iq_of(fabric, q, pe);
   if (queue->count && wavelet_ready(queue_head(queue), now)) behind = true;
   wheel_remove(fabric, band, pe);

@@ -12,7 +12,10 @@
 #include "state/state.h"
 
 bool is_store_only(const vector_operation *operation); /* it copies wavelets to memory */
-/* Stores a wavelet in cycle `now`, with the slot of that cycle. */
+/* Whether all microthreads only store, at equal priority, each from a queue of its own, and find nothing but data
+ * wavelets.  *rank: of these. */
+bool may_store_only(const ce_state *ce, int *rank);
+/* Stores a wavelet in cycle `now`, with the slot of that cycle, which a memory operation then does not have. */
 void store_element(wse_fabric *fabric, band_state *band, uint32_t pe, int thread, uint32_t data, uint64_t now);
 /* Steps a CE whose microthreads only store but have a backlog, so that the PE is not store-only yet.  False: not
  * applicable. */
