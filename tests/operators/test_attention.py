@@ -207,25 +207,36 @@ def test_alibi_sees_no_later_keys():
             make()
 
 
+def tiles_of(shape: Attention, dtype: str, seed: int) -> dict[str, Tensor]:
+    """Operands of both passes: random values, rounded to dtype, and room for results."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, heads in {"q": shape.heads, "k": shape.kv_heads, "v": shape.kv_heads, "do": shape.heads}.items():
+        value = rng.normal(size=(heads * shape.d_head, shape.tokens)).astype(np.float32)
+        value = value if dtype == "f32" else numerics.round16(value, dtype)
+        tensors[name] = Tensor(value.shape, value)
+    tensors |= {name: Tensor(tensors[of].shape) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
+    return tensors | {"stash": Tensor((shape.stash,), dtype="f32")}
+
+
+def compare_with_float64(
+    shape: Attention, tensors: dict[str, Tensor], dtype: str, bound: float, sinks: np.ndarray | None = None
+) -> None:
+    """Both passes, on one PE.  bound: of the error, relative to the greatest value or to 1."""
+    got = single.on_one([shape.forward("forward"), shape.backward("backward")], tensors, dtype).arrays
+    q, k, v, do = (tensors[name].values for name in ("q", "k", "v", "do"))
+    names = ("o", "dq", "dk", "dv") if sinks is None else ("o", "dq", "dk", "dv", "dsinks")
+    for name, value in zip(names, reference(q, k, v, shape, do, sinks=sinks), strict=True):
+        assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
+
+
 @pytest.mark.parametrize("dtype, bound", [("f32", 1e-5), ("f16", 2e-3), ("bf16", 2e-2)])
 @pytest.mark.parametrize("sequence, window", [(16, 1), (16, 5), (16, 15), (16, 16), (6, 4), (10, 3)])
 def test_a_window(sequence, window, dtype, bound):
     """A query sees itself and the window - 1 keys before it: against float64, also within and across blocks of keys."""
     size = 4 if dtype == "f32" else 2
     shape = Attention(2, 1, 4, sequence, 2 * sequence, size, window=window)
-    rng = np.random.default_rng(window)
-    tensors = {}
-    for name, heads in {"q": 2, "k": 1, "v": 1, "do": 2}.items():
-        value = rng.normal(size=(heads * 4, 2 * sequence)).astype(np.float32)
-        value = value if dtype == "f32" else numerics.round16(value, dtype)
-        tensors[name] = Tensor(value.shape, value)
-    tensors |= {name: Tensor(tensors[of].shape) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
-    tensors["stash"] = Tensor((shape.stash,), dtype="f32")
-    got = single.on_one([shape.forward("forward"), shape.backward("backward")], tensors, dtype).arrays
-    q, k, v, do = (tensors[name].values for name in ("q", "k", "v", "do"))
-    wanted = dict(zip(("o", "dq", "dk", "dv"), reference(q, k, v, shape, do), strict=True))
-    for name, value in wanted.items():
-        assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
+    compare_with_float64(shape, tiles_of(shape, dtype, window), dtype, bound)
 
 
 @pytest.mark.parametrize("dtype, half, bound", [("f32", False, 1e-5), ("f16", False, 2e-3), ("bf16", True, 0.1)])
@@ -235,19 +246,7 @@ def test_a_cap_of_scores(sequence, window, causal, dtype, half, bound, cap):
     """Against float64, with scores far beyond the cap and far below it."""
     size = 4 if dtype == "f32" else 2
     shape = Attention(2, 1, 4, sequence, 2 * sequence, size, causal, half, window=window, cap=cap)
-    rng = np.random.default_rng(sequence)
-    tensors = {}
-    for name, heads in {"q": 2, "k": 1, "v": 1, "do": 2}.items():
-        value = rng.normal(size=(heads * 4, 2 * sequence)).astype(np.float32)
-        value = value if dtype == "f32" else numerics.round16(value, dtype)
-        tensors[name] = Tensor(value.shape, value)
-    tensors |= {name: Tensor(tensors[of].shape) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
-    tensors["stash"] = Tensor((shape.stash,), dtype="f32")
-    got = single.on_one([shape.forward("forward"), shape.backward("backward")], tensors, dtype).arrays
-    q, k, v, do = (tensors[name].values for name in ("q", "k", "v", "do"))
-    wanted = dict(zip(("o", "dq", "dk", "dv"), reference(q, k, v, shape, do), strict=True))
-    for name, value in wanted.items():
-        assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
+    compare_with_float64(shape, tiles_of(shape, dtype, sequence), dtype, bound)
 
 
 @pytest.mark.parametrize("dtype, half, bound", [("f32", False, 1e-5), ("f16", False, 3e-3), ("bf16", True, 0.1)])
@@ -256,21 +255,10 @@ def test_sinks(sequence, more, dtype, half, bound):
     """Far above all scores, among them and far below; two sequences and heads that share keys in a tile."""
     size, heads = 4 if dtype == "f32" else 2, 6
     shape = Attention(heads, 3, 4, sequence, 2 * sequence, size, half=half, sinks=True, **more)
-    rng = np.random.default_rng(sequence)
-    tensors = {}
-    for name, n in {"q": heads, "k": 3, "v": 3, "do": heads}.items():
-        value = rng.normal(size=(n * 4, 2 * sequence)).astype(np.float32)
-        value = value if dtype == "f32" else numerics.round16(value, dtype)
-        tensors[name] = Tensor(value.shape, value)
-    tensors |= {name: Tensor(tensors[of].shape) for name, of in (("o", "q"), ("dq", "q"), ("dk", "k"), ("dv", "v"))}
     sinks = np.array([9, 1, 0, -1, -90, 0.5], np.float32)
-    tensors |= {"stash": Tensor((shape.stash,), dtype="f32"), "sinks": Tensor((heads,), sinks, "f32")}
+    tensors = tiles_of(shape, dtype, sequence) | {"sinks": Tensor((heads,), sinks, "f32")}
     tensors |= {"dsinks": Tensor((heads,), dtype="f32")}
-    got = single.on_one([shape.forward("forward"), shape.backward("backward")], tensors, dtype).arrays
-    q, k, v, do = (tensors[name].values for name in ("q", "k", "v", "do"))
-    values = reference(q, k, v, shape, do, sinks=sinks)
-    for name, value in zip(("o", "dq", "dk", "dv", "dsinks"), values, strict=True):
-        assert np.abs(got[name][0, 0] - value).max() <= bound * max(1, np.abs(value).max()), name
+    compare_with_float64(shape, tensors, dtype, bound, sinks)
 
 
 def test_the_reference_of_caps_and_sinks_is_a_derivative():
