@@ -191,9 +191,6 @@ wse_status wse_set_host(wse_fabric *fabric, int color) {
 
 /* --- sealing: properties that depend on the whole program ----------------------------------------------- */
 
-static uint32_t all_rx(uint64_t route) {
-  return route_rx(route, 0) | route_rx(route, 1) | route_rx(route, 2) | route_rx(route, 3);
-}
 static uint32_t all_tx(uint64_t route) {
   return route_tx(route, 0) | route_tx(route, 1) | route_tx(route, 2) | route_tx(route, 3);
 }
@@ -205,11 +202,11 @@ static bool one_input(const wse_fabric *fabric, int c, bool reconfigured) {
   for (uint32_t pe = 0; pe < fabric->pes; pe++) {
     uint64_t route = fabric->route[c][pe];
     if (!route) continue;
-    uint32_t rx = all_rx(route), to;
+    uint32_t rx = route_all_rx(route), to;
     if (rx & (rx - 1) || route >> WSE_ROUTE_SWAP_X & 3) return false;
     for (uint32_t tx = all_tx(route) & 15; tx; tx &= tx - 1) {
       int port = __builtin_ctz(tx);
-      if (beyond(fabric, pe, c, port, &to) && all_rx(fabric->route[c][to]) != 1u << (port ^ 2)) return false;
+      if (beyond(fabric, pe, c, port, &to) && route_all_rx(fabric->route[c][to]) != 1u << (port ^ 2)) return false;
     }
   }
   return true;

@@ -4,6 +4,7 @@
 #include "observe/account.h"
 #include "observe/senders.h"
 #include "router/buffer.h"
+#include "router/route_register.h"
 #include "state/queue.h"
 #include "state/wake.h"
 
@@ -90,10 +91,10 @@ wavelet iq_take(wse_fabric *fabric, band_state *band, uint32_t pe, int q, uint64
   return w;
 }
 
-/* Whether the ramp may send the color: a buffer that all inputs share takes from the current input only. */
+/* Whether the ramp may send the color: a buffer that all inputs share is that of the one input that all positions of
+ * the switch have, also in teardown, when wavelets wait in it. */
 static bool ramp_takes(const wse_fabric *fabric, uint32_t pe, int color) {
-  uint32_t at = fabric->router_lane[pe];
-  return fabric->inputs[color] > 1 || fabric->routes[color][at / LANES].rx[WSE_RAMP] >> at % LANES & 1;
+  return fabric->inputs[color] > 1 || route_all_rx(fabric->route[color][pe]) >> WSE_RAMP & 1;
 }
 
 /* Moves one wavelet from the output queues into the router, queues round robin.  Returns the next cycle in which that

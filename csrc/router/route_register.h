@@ -16,6 +16,9 @@
 #include "wse.h"
 
 static inline uint32_t route_rx(uint64_t route, int position) { return (route >> (10 * position + WSE_ROUTE_RX)) & 31; }
+static inline uint32_t route_all_rx(uint64_t route) { /* of all positions */
+  return route_rx(route, 0) | route_rx(route, 1) | route_rx(route, 2) | route_rx(route, 3);
+}
 static inline uint32_t route_tx(uint64_t route, int position) { return (route >> (10 * position + WSE_ROUTE_TX)) & 31; }
 static inline int route_position(uint64_t route) { return (route >> WSE_ROUTE_POS) & 3; }
 

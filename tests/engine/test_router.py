@@ -466,6 +466,20 @@ def test_a_route_that_begins_torn_down():
     assert got.left == {((1, 0), "E", 0): []} and got.run.ended == "deadlock"
 
 
+def test_the_ramp_fills_the_buffer_of_a_color_that_is_torn_down():
+    scene = line("wse3", 2)
+    scene.routes[(0, 0), 0] = Route([("R", "E")], teardown=True)
+    scene.inputs.clear()
+    scene.programs[(0, 0)] = [Send(0, list(range(40)))]
+    fabric, _ = scene.fabric()
+    run, model = fabric.run(on_deadlock="return"), scene.model()
+    model.run(500)
+    (sent,) = (op.done for op in model.pes[0, 0].threads.values())
+    figures = scene.machine.params
+    assert sent == figures["router_depth"] + figures["oq0_depth"]
+    assert run.counters["elements"][0, 0] == sent
+
+
 @pytest.mark.parametrize("port", "WN")
 def test_colors_swap_on_every_hop(port):
     scene = line("wse2", 4, port, n=6)
