@@ -5,9 +5,11 @@
 
 #include "fast/span.h"
 #include "observe/check.h"
+#include "pe/issue.h"
 #include "pe/lanes.h"
 #include "pe/ramp.h"
 #include "pe/rows.h"
+#include "pe/scalar_block.h"
 #include "pe/scout.h"
 #include "router/buffer.h"
 #include "router/route_register.h"
@@ -73,8 +75,10 @@ void wse_free(wse_fabric *fabric) {
   if (!fabric) return;
   for (int i = 0; i < fabric->band_total; i++)
     band_free(&fabric->bands[i]);
-  for (int i = 0; i < fabric->class_total; i++)
+  for (int i = 0; i < fabric->class_total; i++) {
     free(fabric->classes[i].code);
+    free(fabric->classes[i].blocks);
+  }
   free(fabric->classes);
   free(fabric->filters);
   for (int i = 0; i < fabric->stream_total; i++)
@@ -120,12 +124,14 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   fabric->classes = grown;
   pe_class *class = &fabric->classes[fabric->class_total];
   memset(class, 0, sizeof *class);
-  class->code = malloc(given->code_length * (sizeof *class->code + sizeof *class->stretch) + 1);
+  class->code = malloc(given->code_length * (sizeof *class->code + sizeof *class->stretch + sizeof *class->kind) + 1);
   if (!class->code) return -1;
   memcpy(class->code, given->code, given->code_length * sizeof *class->code);
   class->code_length = given->code_length;
   class->stretch = (uint8_t *)(class->code + given->code_length);
+  class->kind = class->stretch + given->code_length;
   lanes_stretches(class);
+  issue_kinds(class);
   memcpy(class->task_kind, given->task_kind, sizeof class->task_kind);
   memcpy(class->task_pc, given->task_pc, sizeof class->task_pc);
   memcpy(class->control_task, given->control_task, sizeof class->control_task);
@@ -144,6 +150,11 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   class->active = given->active;
   class->blocked = given->blocked;
   class->thread_priority = given->thread_priority;
+  if (!scalar_blocks(fabric, class)) {
+    free(class->blocks);
+    free(class->code);
+    return -1;
+  }
   return fabric->class_total++;
 }
 

@@ -238,8 +238,51 @@ static void after_slot(wse_fabric *fabric, band_state *band, uint32_t pe, int gr
   if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
 }
 
+/* Whether nothing but the main thread is at work, and that not on an operation. */
+static bool is_alone(const ce_state *ce) { return !ce->besides && (ce->state == MAIN_RUN || ce->state == MAIN_IDLE); }
+
+/* before_slot() of such a CE. */
+static bool before_alone(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  ce->waits = NO_CAUSE;
+  if (ce->state == MAIN_RUN) return true;
+  if (ce->main_at > now) { /* a wavelet has woken it between two tasks */
+    if (task_possible(fabric, pe)) wake_ce(fabric, band, pe, now, ce->main_at);
+    return false;
+  }
+  if (class_of(fabric, pe)) start_task(fabric, band, pe, now, P(fabric, task_start_cycles));
+  if (ce->state == MAIN_RUN) return true;
+  wheel_remove(fabric, band, pe);
+  return false;
+}
+
+/* after_slot() of it, when it has issued what it can.  used: a slot. */
+static void after_alone(wse_fabric *fabric, band_state *band, uint32_t pe, bool used, uint64_t next, uint64_t now) {
+  ce_state *ce = &fabric->ces[pe];
+  bool goes_on = !ce->besides && (ce->state == MAIN_RUN || (ce->state == MAIN_IDLE && ce->main_at > now));
+  if (!goes_on) {
+    int grant = granted(fabric, pe, used ? GRANT_SLOT : GRANT_NONE, &next);
+    after_slot(fabric, band, pe, grant, false, next, NEVER, now);
+    return;
+  }
+  if (ce->waits != NO_CAUSE) {
+    granted(fabric, pe, GRANT_NONE, &next);
+    gap_from(fabric, band, pe, now, ce->waits);
+  }
+  if (ce->state == MAIN_IDLE) next = task_possible(fabric, pe) ? ce->main_at : NEVER;
+  else if (used && next == NEVER) next = now + 1;
+  wheel_remove(fabric, band, pe);
+  if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
+}
+
 void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   uint64_t injects, next = NEVER;
+  if (fabric->lanes && is_alone(&fabric->ces[pe])) {
+    if (!before_alone(fabric, band, pe, now)) return;
+    bool used = issue(fabric, band, pe, now, &next) != GRANT_NONE;
+    after_alone(fabric, band, pe, used, next, now);
+    return;
+  }
   if (!before_slot(fabric, band, pe, now, &injects)) return;
   bool shared = fabric->ces[pe].threads != 0;
   int grant = grant_slot(fabric, band, pe, shared, now, &next);
@@ -254,10 +297,14 @@ void ces_step(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t awa
       ce_step(fabric, band, pe0 + l, now);
     return;
   }
-  uint64_t injects[LANES], nexts[LANES], together = 0;
+  uint64_t injects[LANES], nexts[LANES], together = 0, alone = 0;
   EACH_LANE(l, awake) {
     uint32_t pe = pe0 + l;
     ce_state *ce = &fabric->ces[pe];
+    if (is_alone(ce)) {
+      if (before_alone(fabric, band, pe, now)) alone |= (uint64_t)1 << l;
+      continue;
+    }
     if (!before_slot(fabric, band, pe, now, &injects[l])) continue;
     if (ce->state == MAIN_RUN && !ce->threads && !ce->taken) {
       ce->waits = NO_CAUSE;
@@ -269,7 +316,9 @@ void ces_step(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t awa
     int grant = grant_slot(fabric, band, pe, shared, now, &next);
     after_slot(fabric, band, pe, grant, shared, next, injects[l], now);
   }
-  uint64_t used = issue_lanes(fabric, band, block, together, now, nexts);
+  uint64_t used = issue_lanes(fabric, band, block, together | alone, now, nexts);
+  EACH_LANE(l, alone)
+    after_alone(fabric, band, pe0 + l, used >> l & 1, nexts[l], now);
   EACH_LANE(l, together) {
     uint64_t next = nexts[l];
     int grant = granted(fabric, pe0 + l, used >> l & 1 ? GRANT_SLOT : GRANT_NONE, &next);

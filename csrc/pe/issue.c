@@ -267,23 +267,37 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
   return memory_issued(fabric, band, pe, operation->op, first, slots, second, alone);
 }
 
-static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, int op, uint64_t at) {
+/* A SYSTEM instruction uses its slot. */
+static void use_system_slot(wse_fabric *fabric, band_state *band, uint32_t pe, int op, uint64_t at) {
   ce_state *ce = &fabric->ces[pe];
   if (band->profile) profile_issue(fabric, band, pe, false);
   use_slot(fabric, band, pe, at, WSE_CTR_BUSY_SCALAR);
   ce->follows_vector = 0;
-  ce->gap = WSE_CTR_STALL_START;
   band->opcodes[op]++;
   counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
-  uint64_t cost = 1;
+}
+
+static void issue_done(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t at) {
+  ce_state *ce = &fabric->ces[pe];
+  use_system_slot(fabric, band, pe, OP_done, at);
+  ce->state = MAIN_IDLE;
+  ce->gap = WSE_CTR_IDLE;
+  ce->just_ended = 1;
+  ce->pc++;
+  ce->main_at = at + 1;
+  trace_event(fabric, band, at, pe, WSE_EV_TASK_END, ce->task, 0);
+}
+
+static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, int op, uint64_t at) {
+  ce_state *ce = &fabric->ces[pe];
   if (op == OP_done) {
-    ce->state = MAIN_IDLE;
-    ce->gap = WSE_CTR_IDLE;
-    ce->just_ended = 1;
-    trace_event(fabric, band, at, pe, WSE_EV_TASK_END, ce->task, 0);
-  } else if (system_execute(fabric, band, pe, ce, ins, at) == SYSTEM_FAULTED) {
+    issue_done(fabric, band, pe, at);
     return;
   }
+  use_system_slot(fabric, band, pe, op, at);
+  ce->gap = WSE_CTR_STALL_START;
+  uint64_t cost = 1;
+  if (system_execute(fabric, band, pe, ce, ins, at) == SYSTEM_FAULTED) return;
   if (op == OP_ldds) {
     cost = (uint64_t)P(fabric, dsr_load_cycles);
     ce->loaded_at = loaded_cycle(fabric, at);
@@ -356,6 +370,11 @@ static bool reach_cycle(const wse_fabric *fabric, main_step *step, uint64_t need
   return true;
 }
 
+static uint64_t run_scalars(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
+                            uint64_t at, uint64_t limit) {
+  return (band->profile ? scalar_run_profiled : scalar_run[fabric->fp16])(fabric, band, pe, code, length, at, limit);
+}
+
 /* Executes an instruction in cycle step->at; an operation was dispatched in cycle `dispatch`. */
 static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const instruction *in, uint64_t dispatch,
                    main_step *step) {
@@ -379,14 +398,21 @@ static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const inst
     const pe_class *class = class_of(fabric, pe);
     const isa_ins *code = in->ins - ce->pc;
     uint64_t limit = in->watched ? at + 1 : step->limit;
-    uint64_t n = band->profile ? scalar_run_profiled(fabric, band, pe, code, class->code_length, at, limit)
-                               : scalar_run(fabric, band, pe, code, class->code_length, at, limit);
-    if (n) return ISSUED;
+    if (run_scalars(fabric, band, pe, code, class->code_length, at, limit)) return ISSUED;
     step->next = ce->main_at;
     return WAITS;
   }
   issue_system(fabric, band, pe, in->ins, in->op, at);
   return ISSUED;
+}
+
+enum { KIND_OTHER, KIND_SCALAR, KIND_DONE };
+
+void issue_kinds(pe_class *class) {
+  for (uint32_t pc = 0; pc < class->code_length; pc++) {
+    int op = class->code[pc].op & ~INS_IMMEDIATE;
+    class->kind[pc] = isa_is_scalar(op) ? KIND_SCALAR : op == OP_done ? KIND_DONE : KIND_OTHER;
+  }
 }
 
 /* Issues instructions of the main thread until one waits, stops, or lies beyond the step.  True: it stopped before a
@@ -396,6 +422,20 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
   const pe_class *class = class_of(fabric, pe);
   const uint8_t threads = ce->threads;
   while (ce->state == MAIN_RUN) {
+    int kind = fabric->watch || ce->pc >= class->code_length ? KIND_OTHER : class->kind[ce->pc];
+    if (kind == KIND_SCALAR || (kind == KIND_DONE && alone)) { /* most instructions; what is below says the same */
+      if (!reach_cycle(fabric, step, ce->main_at)) return false;
+      if (kind == KIND_SCALAR && step->together && class->stretch[ce->pc] >= LEAST_STRETCH) return true;
+      step->budget--;
+      if (kind == KIND_DONE) {
+        issue_done(fabric, band, pe, step->at);
+      } else if (!run_scalars(fabric, band, pe, class->code, class->code_length, step->at, step->limit)) {
+        step->next = ce->main_at;
+        return false;
+      }
+      step->used = true;
+      continue;
+    }
     instruction in = decode(fabric, class, ce->pc);
     uint64_t dispatch, need = issue_cycle(fabric, ce, in.vector, in.map, &dispatch);
     if (!reach_cycle(fabric, step, need)) return false;
@@ -476,7 +516,7 @@ static uint64_t issue_scalars(wse_fabric *fabric, band_state *band, uint32_t blo
     const pe_class *class = class_of(fabric, pe);
     uint64_t at = took ? fabric->ces[pe].main_at : start->at[l];
     start->issued[l] = (took ? start->issued[l] : 0) +
-                       scalar_run(fabric, band, pe, class->code, class->code_length, at, steps[l].limit);
+                       run_scalars(fabric, band, pe, class->code, class->code_length, at, steps[l].limit);
   }
   return took | alone;
 }

@@ -13,6 +13,8 @@ enum {
   GRANT_KEPT,  /* as SLOT, by the main thread's memory operation; threads that wait for wavelets did not request it */
 };
 
+/* Sets `kind` of a class: what the issue of each instruction depends on. */
+void issue_kinds(pe_class *class);
 /* The main thread's next instruction, or several if it is alone or all microthreads wait.  *next: when to try again.
  * Returns a grant. */
 int issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint64_t *next);

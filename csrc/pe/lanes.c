@@ -278,6 +278,7 @@ static int advance(lane_run *run, lane_group *g, uint32_t others) {
     bool immediate = ins->op & INS_IMMEDIATE;
     uint64_t cost = 1;
     switch (op) {
+#define SCALAR TIMED_SCALAR
 #include "tables/isa.def"
       default: ends = NO_SCALAR; goto out;
     }

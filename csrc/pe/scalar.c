@@ -6,6 +6,7 @@
 #include "observe/check.h"
 #include "observe/senders.h"
 #include "pe/dsd.h"
+#include "pe/scalar_block.h"
 #include "pe/scalar_rules.h"
 
 #ifndef SCALAR_RUN /* scalar_bf16.c, scalar_cb16.c and scalar_profiled.c include this file, too */
@@ -38,59 +39,62 @@
   if (SCALAR_PROFILED && derived) \
   senders_scalar(fabric, pe, ADDRESS, DEPENDS(ins->a), DEPENDS_BASE, (check_by){pc - 1, MAIN, at})
 
-/* What an instruction does, by its form.  Y: its last operand. */
+/* The value of an instruction, by its form.  Y: its last operand. */
 #define R(operand) r[((operand) & LAST) * LANES]
 #define Y (immediate ? (uint32_t)ins->imm : R(ins->c))
 #define ADDRESS (uint16_t)((ins->b == OPERAND_NONE ? 0 : R(ins->b)) + (uint32_t)ins->imm)
-#define DO_RX(name, bytes)               \
-  do {                                   \
-    DERIVES(DEPENDS_LAST);               \
-    R(ins->a) = sc_##name(fmt, Y, 0, 0); \
+#define VALUE_RX(name, bytes) R(ins->a) = sc_##name(fmt, Y, 0, 0)
+#define VALUE_RRX(name, bytes) R(ins->a) = sc_##name(fmt, R(ins->b), Y, 0)
+#define VALUE_RRRR(name, bytes) R(ins->a) = sc_##name(fmt, R(ins->b), R(ins->c), R(ins->d))
+#define VALUE_LD(name, bytes) R(ins->a) = sram_load(sram, ADDRESS, bytes)
+#define VALUE_ST(name, bytes) sram_store(sram, ADDRESS, bytes, R(ins->a))
+#define VALUE_BR(name, bytes) (taken = sc_##name(fmt, R(ins->a), 0, 0)) ? (void)(pc = (uint32_t)ins->imm) : (void)0
+#define VALUE_JMP(name, bytes) pc = (uint32_t)ins->imm
+#define VALUE_JAL(name, bytes) (R(ins->a) = pc, pc = (uint32_t)ins->imm)
+#define VALUE_JR(name, bytes) pc = R(ins->a)
+
+/* What else it does, on the way. */
+#define DO_RX(name, bytes) \
+  do {                     \
+    DERIVES(DEPENDS_LAST); \
+    VALUE_RX(name, bytes); \
   } while (0)
-#define DO_RRX(name, bytes)                      \
-  do {                                           \
-    DERIVES(DEPENDS(ins->b) || DEPENDS_LAST);    \
-    R(ins->a) = sc_##name(fmt, R(ins->b), Y, 0); \
+#define DO_RRX(name, bytes)                   \
+  do {                                        \
+    DERIVES(DEPENDS(ins->b) || DEPENDS_LAST); \
+    VALUE_RRX(name, bytes);                   \
   } while (0)
 #define DO_RRRR(name, bytes)                                        \
   do {                                                              \
     DERIVES(DEPENDS(ins->b) || DEPENDS(ins->c) || DEPENDS(ins->d)); \
-    R(ins->a) = sc_##name(fmt, R(ins->b), R(ins->c), R(ins->d));    \
+    VALUE_RRRR(name, bytes);                                        \
   } while (0)
 #define DO_LD(name, bytes)                                      \
   do {                                                          \
     cost += OFFSET;                                             \
     CHECKED(bytes, false);                                      \
     DERIVES(DEPENDS_BASE || senders_kept(fabric, pe, ADDRESS)); \
-    R(ins->a) = sram_load(sram, ADDRESS, bytes);                \
+    VALUE_LD(name, bytes);                                      \
     loaded += bytes;                                            \
   } while (0)
-#define DO_ST(name, bytes)                       \
-  do {                                           \
-    cost += OFFSET;                              \
-    CHECKED(bytes, true);                        \
-    KEEPS;                                       \
-    sram_store(sram, ADDRESS, bytes, R(ins->a)); \
-    stored += bytes;                             \
+#define DO_ST(name, bytes) \
+  do {                     \
+    cost += OFFSET;        \
+    CHECKED(bytes, true);  \
+    KEEPS;                 \
+    VALUE_ST(name, bytes); \
+    stored += bytes;       \
   } while (0)
-#define DO_BR(name, bytes)                          \
+#define BRANCH(value)                               \
   do {                                              \
-    bool taken = sc_##name(fmt, R(ins->a), 0, 0);   \
-    if (taken) pc = (uint32_t)ins->imm;             \
+    bool taken = true;                              \
+    value;                                          \
     cost = taken ? branch_taken : branch_not_taken; \
   } while (0)
-#define JUMP(to)         \
-  do {                   \
-    pc = (to);           \
-    cost = branch_taken; \
-  } while (0)
-#define DO_JMP(name, bytes) JUMP((uint32_t)ins->imm)
-#define DO_JAL(name, bytes)   \
-  do {                        \
-    R(ins->a) = pc;           \
-    JUMP((uint32_t)ins->imm); \
-  } while (0)
-#define DO_JR(name, bytes) JUMP(R(ins->a))
+#define DO_BR(name, bytes) BRANCH(VALUE_BR(name, bytes))
+#define DO_JMP(name, bytes) BRANCH(VALUE_JMP(name, bytes))
+#define DO_JAL(name, bytes) BRANCH(VALUE_JAL(name, bytes))
+#define DO_JR(name, bytes) BRANCH(VALUE_JR(name, bytes))
 
 /* Uses the slot of cycle `at`.  The cycles before it that are not accounted for wait for the branch that the last
  * instruction was (after_branch: all ones), or else for a result. */
@@ -103,6 +107,29 @@
     band->opcodes[op]++;                                                      \
     pc++;                                                                     \
   } while (0)
+
+#if !SCALAR_PROFILED
+/* Computes n instructions of a block that begins at pc.  Returns the pc after it; *branched: the last one branched. */
+static uint32_t compute_block(const isa_ins *code, uint32_t pc, uint32_t n, uint32_t *r, uint8_t *sram,
+                              uint64_t *opcodes, bool *branched) {
+  const int fmt = SCALAR_FORMAT;
+  bool taken = true;
+  for (const isa_ins *ins = code + pc, *end = ins + n; ins < end; ins++) {
+    uint32_t op = ins->op & ~(uint32_t)INS_IMMEDIATE;
+    bool immediate = ins->op & INS_IMMEDIATE;
+    opcodes[op]++;
+    pc++;
+    switch (op) {
+#define SCALAR(name, form, latency, bytes, ...) \
+  case OP_##name: VALUE_##form(name, bytes); break;
+#include "tables/isa.def"
+      default: break;
+    }
+  }
+  *branched = taken;
+  return pc;
+}
+#endif
 
 uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
                     uint64_t at, uint64_t limit) {
@@ -124,12 +151,41 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   uint64_t accounted = start, branch_stall = 0, after_branch = after_a_branch ? UINT64_MAX : 0, loaded = 0, stored = 0,
            first = at, issued = 0;
   uint64_t bin_end = series_bin_end(fabric, band, at), in_bin = 0;
+  const scalar_block *blocks =
+      SCALAR_PROFILED || fabric->watch || fabric->reference ? NULL : class_of(fabric, pe)->blocks;
   for (; pc < length; issued++) {
+#if !SCALAR_PROFILED
+    if (blocks && blocks[pc].n && late_at <= at && known_at <= at) {
+      const scalar_block *b = &blocks[pc];
+      if (at + b->last < limit && at + b->last < bin_end) {
+        bool branched;
+        branch_stall += (at - accounted) & after_branch;
+        pc = compute_block(code, pc, b->n, r, sram, band->opcodes, &branched);
+        accounted = at + b->last + 1;
+        after_branch = b->branches ? UINT64_MAX : 0;
+        issued += b->n - 1u;
+        loaded += b->loaded;
+        stored += b->stored;
+        if (b->late != OPERAND_NONE) {
+          late = b->late;
+          late_at = at + b->late_after;
+        }
+        if (b->loads) {
+          known_at = at + b->known_after;
+          fresh[0] = b->fresh[0];
+          fresh[1] = b->fresh[1];
+        }
+        at += !b->branches ? b->next : b->last + (branched ? branch_taken : branch_not_taken);
+        continue;
+      }
+    }
+#endif
     const isa_ins *ins = &code[pc];
     uint32_t op = ins->op & ~(uint32_t)INS_IMMEDIATE;
     bool immediate = ins->op & INS_IMMEDIATE;
     uint64_t cost = 1;
     switch (op) {
+#define SCALAR TIMED_SCALAR
 #include "tables/isa.def"
       default: goto out;
     }
@@ -171,12 +227,6 @@ out:;
 }
 
 #ifdef SCALAR_BASE
-uint64_t scalar_run(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *code, uint32_t length,
-                    uint64_t at, uint64_t limit) {
-  switch (fabric->fp16) {
-    case WSE_FP16_IEEE: return scalar_run_ieee(fabric, band, pe, code, length, at, limit);
-    case WSE_FP16_BF16: return scalar_run_bf16(fabric, band, pe, code, length, at, limit);
-    default: return scalar_run_cb16(fabric, band, pe, code, length, at, limit);
-  }
-}
+const scalar_function scalar_run[] = {
+    [WSE_FP16_IEEE] = scalar_run_ieee, [WSE_FP16_BF16] = scalar_run_bf16, [WSE_FP16_CB16] = scalar_run_cb16};
 #endif

@@ -6,9 +6,9 @@
  * offset_cycles: the machine's loads and stores take a register or a constant.  Divisions and roots are software on the
  * machine and occupy the thread (fdiv_, idiv_, sqrt_latency).
  *
- * Two files include this: scalar.c executes the instructions of one compute element, lanes.c those of many that
- * stand at the same place.  Each includes isa.def in a switch over `op`, defines ISSUE, WAITED, LATE_FOR and
- * DO_ for each form, and has the variables
+ * Three files include this: scalar.c executes the instructions of one compute element, lanes.c those of many that
+ * stand at the same place, scalar_block.c times those without branches between them.  Each includes isa.def in a switch
+ * over `op` with SCALAR as TIMED_SCALAR, defines ISSUE, WAITED, LATE_FOR and DO_ for each form, and has the variables
  *   ins, op, immediate   the instruction
  *   at, cost, limit      its cycle; the cycles to the next instruction; the first cycle not to be reached
  *   late, late_at        the register with a late result, and the cycle from which it can be read
@@ -97,7 +97,7 @@ enum {
 };
 
 /* A late result is a register and the cycle from which it can be read.  Longer latencies occupy the thread. */
-#define SCALAR(name, form, latency, bytes, ...)                                    \
+#define TIMED_SCALAR(name, form, latency, bytes, ...)                              \
   case OP_##name:                                                                  \
     if (late_at > at && READS_##form(late)) at = late_at;                          \
     WAITED(late_cause);                                                            \

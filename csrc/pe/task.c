@@ -19,13 +19,19 @@ typedef struct {
   uint8_t queue_of[WSE_TASKS];
 } eligible;
 
+/* The data task of an input queue; -1: it is bound to no color. */
+static int data_task_of(const wse_fabric *fabric, uint32_t pe, const pe_class *class, int q) {
+  int color = color_of_iq(fabric, pe, class, q);
+  return color < 0 || P(fabric, data_task_by_color) ? color : q;
+}
+
 static void from_queue(wse_fabric *fabric, band_state *band, uint32_t pe, const pe_class *class, int q, uint64_t now,
                        eligible *e) {
   ce_state *ce = &fabric->ces[pe];
   ramp_queue *in = iq_of(fabric, q, pe);
   while (in->count && wavelet_ready(queue_head(in), now)) {
     wavelet w = queue_head(in);
-    int color = color_of_iq(fabric, pe, class, q), data_task = P(fabric, data_task_by_color) ? color : q;
+    int data_task = data_task_of(fabric, pe, class, q);
     if (w.meta & WAVELET_CONTROL) {
       if (ce->control_readers >> q & 1) return;
       uint32_t entry = w.data >> 16 & 63;
@@ -40,7 +46,7 @@ static void from_queue(wse_fabric *fabric, band_state *band, uint32_t pe, const 
       if (entry >= WSE_TASKS || class->task_kind[entry] == WSE_TASK_UNBOUND) {
         wse_fault fault = fault_at(fabric, pe, now, WSE_FAULT_BAD_TASK);
         fault.task = (int32_t)named;
-        fault.color = color;
+        fault.color = color_of_iq(fabric, pe, class, q);
         fault.queue = q;
         fault_raise(band, fault);
         return;
@@ -60,11 +66,15 @@ static void from_queue(wse_fabric *fabric, band_state *band, uint32_t pe, const 
   }
 }
 
-/* A task can be eligible only if a local task is activated, or a queue holds a control wavelet or is read by no
- * operation. */
-bool task_possible(const wse_fabric *fabric, uint32_t pe) {
+/* The queue with the wavelet of *task, if no other queue has one and it is data; -1: there may be others, or none. */
+static int only_data(const wse_fabric *fabric, uint32_t pe, const pe_class *class, uint64_t now, int *task) {
   const ce_state *ce = &fabric->ces[pe];
-  return (ce->active & ~ce->blocked) || (ce->input_queues & (ce->control_queues | ~(uint32_t)ce->readers));
+  const uint32_t queues = ce->input_queues;
+  if (!queues || queues & (queues - 1) || queues & (ce->control_queues | ce->readers)) return -1;
+  int q = __builtin_ctz(queues);
+  *task = data_task_of(fabric, pe, class, q);
+  bool eligible = *task >= 0 && class->task_kind[*task] == WSE_TASK_DATA && !(ce->blocked >> *task & 1);
+  return eligible && wavelet_ready(queue_head(iq_of(fabric, q, pe)), now) ? q : -1;
 }
 
 /* A checked run: a task gets the wavelet at the head of a queue.  A control task is not one of a message. */
@@ -77,23 +87,25 @@ static void note_sender(wse_fabric *fabric, uint32_t pe, const pe_class *class, 
 bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
   const pe_class *class = class_of(fabric, pe);
-  eligible e;
-  e.tasks = ce->active & ~ce->blocked & class->local;
-  e.urgent = 0;
-  uint64_t local = e.tasks;
-  for (uint32_t queues = ce->input_queues; queues; queues &= queues - 1)
-    from_queue(fabric, band, pe, class, __builtin_ctz(queues), now, &e);
-  if (!e.tasks) return false;
-  uint64_t high = (e.tasks & (class->high ^ ce->high_changed)) | e.urgent, best = high ? high : e.tasks;
-  uint64_t after = ce->task < 63 ? best & ~(((uint64_t)2 << ce->task) - 1) : 0;
-  int task = __builtin_ctzll(after ? after : best);
+  const uint64_t local = ce->active & ~ce->blocked & class->local;
+  int task, queue = local ? -1 : only_data(fabric, pe, class, now, &task);
+  if (queue < 0) {
+    eligible e = {.tasks = local};
+    for (uint32_t queues = ce->input_queues; queues; queues &= queues - 1)
+      from_queue(fabric, band, pe, class, __builtin_ctz(queues), now, &e);
+    if (!e.tasks) return false;
+    uint64_t high = (e.tasks & (class->high ^ ce->high_changed)) | e.urgent, best = high ? high : e.tasks;
+    uint64_t after = ce->task < 63 ? best & ~(((uint64_t)2 << ce->task) - 1) : 0;
+    task = __builtin_ctzll(after ? after : best);
+    queue = local >> task & 1 ? -1 : e.queue_of[task] - 1;
+  }
   ce->task = (uint8_t)task;
-  if (local >> task & 1) {
+  if (queue < 0) {
     ce->active &= ~((uint64_t)1 << task);
     if (fabric->check) senders_task(fabric, pe, -1, 0, -1);
   } else {
-    if (fabric->check) note_sender(fabric, pe, class, e.queue_of[task] - 1);
-    *register_of(fabric, pe, 0) = iq_take(fabric, band, pe, e.queue_of[task] - 1, now).data;
+    if (fabric->check) note_sender(fabric, pe, class, queue);
+    *register_of(fabric, pe, 0) = iq_take(fabric, band, pe, queue, now).data;
     ce->result_register = OPERAND_NONE;
   }
   ce->pc = class->task_pc[task];

@@ -4,7 +4,13 @@
 
 #include "state/state.h"
 
-bool task_possible(const wse_fabric *fabric, uint32_t pe); /* a cheap test: false if no task can be eligible */
+/* A cheap test: false if no task can be eligible.  One can only if a local task is activated, or a queue holds a
+ * control wavelet or is read by no operation. */
+static inline bool task_possible(const wse_fabric *fabric, uint32_t pe) {
+  const ce_state *ce = &fabric->ces[pe];
+  return (ce->active & ~ce->blocked) || (ce->input_queues & (ce->control_queues | ~(uint32_t)ce->readers));
+}
+
 bool task_pick(wse_fabric *fabric, band_state *band, uint32_t pe,
                uint64_t now); /* starts an eligible task; false if there is none */
 /* Applies what the end of an operation does to a task: OPT_THEN_ACTIVATE, OPT_THEN_UNBLOCK or nothing. */

@@ -137,6 +137,16 @@ enum { GENERATORS = 4 }; /* of random numbers; the vendor's text does not say ho
 /* A compute element.  Sets of tasks are bitmaps of 64, sets of inputs of 32, of queues or microthreads of 8.  Writer:
  * the CE; the router writes active (teardown), input_queues and control_queues. */
 typedef struct {
+  union {
+    struct {
+      uint8_t threads;        /* microthreads under way */
+      uint8_t output_queues;  /* output queues that are not empty */
+      uint8_t taken;          /* bit i: the slot of cycle stored_from + i was used for a store-only element */
+      uint8_t behind;         /* 1: its cycles are executed later (pe/behind.h) */
+      uint32_t store_targets; /* bitmap of color indices whose wavelets the router stores */
+    };
+    uint64_t besides; /* 0: nothing but the main thread is at work */
+  };
   uint64_t active, blocked;            /* tasks */
   uint64_t main_at;                    /* first cycle in which the main thread may issue an instruction */
   uint64_t vector_at;                  /* ... a vector operation that follows another; may lie in the past */
@@ -161,25 +171,20 @@ typedef struct {
   uint8_t result_register;             /* of the last result that is late; OPERAND_NONE: none */
   uint8_t fresh[2];           /* registers of the last load through a register, and of one in the cycle before it */
   uint8_t follows_vector;     /* 1: the last instruction was a vector operation */
-  uint8_t threads;            /* microthreads under way */
   uint8_t store_threads;      /* ... that only copy wavelets to memory (store_only.h) */
   uint8_t suspended;          /* microthreads stopped by utblock */
   uint8_t thread_next;        /* round robin: the thread that is preferred next */
-  uint8_t output_queues;      /* output queues that are not empty */
   uint8_t readers;            /* input queues that an operation reads */
   uint8_t control_readers;    /* ... and of which it takes control wavelets as well */
   uint8_t output_next;        /* round robin: the output queue that is preferred next */
   uint16_t flushing, flushed; /* queues that iqflush, oqflush wait for; that are marked: inputs, from bit 8 outputs */
-  uint8_t taken;              /* bit i: the slot of cycle stored_from + i was used for a store-only element */
   uint32_t input_queues;      /* inputs (WSE_INPUTS) that are not empty */
   uint32_t control_queues;    /* ... that may hold a control wavelet */
-  uint32_t store_targets;     /* bitmap of color indices whose wavelets the router stores */
   uint64_t stored_from;
   uint8_t main_priority;       /* 0 medium-low .. 3 high */
   uint8_t time_stopped;        /* 1: the timestamp counter is stopped */
   uint8_t generator;           /* of random: the one in use */
   uint8_t just_ended;          /* 1: a task ended in the cycle before main_at */
-  uint8_t behind;              /* 1: its cycles are executed later (pe/behind.h) */
   uint16_t thread_priority;    /* 2 bits each: 0 low, 1 medium, 2 high; stored xor 1, so that zero is medium */
   uint32_t random[GENERATORS]; /* shift registers of rand; 0: not used yet */
   uint64_t high_changed;       /* tasks whose priority is not the one of their class */

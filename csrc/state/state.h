@@ -35,6 +35,7 @@
 struct span;
 struct row_table;
 typedef struct scout_memo scout_memo;
+typedef struct scalar_block scalar_block;
 typedef void (*span_function)(int fmt, const struct span *span);
 
 enum {
@@ -134,6 +135,8 @@ typedef struct {
   isa_ins *code;                         /* [code_length] */
   uint32_t code_length;                  /* instructions */
   uint8_t *stretch;                      /* [code_length], see lanes_stretches; behind the code */
+  scalar_block *blocks;                  /* [code_length] (pe/scalar_block.h) */
+  uint8_t *kind;                         /* [code_length], see issue_kinds; behind these */
   int8_t iq_color[WSE_INPUTS];           /* color (not index) of an input queue; -1: none */
   int8_t oq_color[WSE_QUEUES];           /* ... of an output queue */
   int8_t queue_of_color[32];             /* by color (not index): its input queue, -1: none */
@@ -274,6 +277,7 @@ struct wse_fabric {
   /* Every PE is stepped in every cycle, one wavelet and one element at a time; for comparison with the fast paths:
    *   run-ahead       issue.c, arrival.c: the main thread executes private instructions ahead of the fabric's cycle
    *   lanes           lanes.c: scalar instructions of many compute elements of a block at once
+   *   scalar_block.c  scalar instructions without a branch between them are timed once for their class
    *   memory_op.c     operations over memory operands with constant strides, whole; span.c: their elements in chunks
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
    *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them

@@ -36,8 +36,7 @@ static inline void wheel_remove(wse_fabric *fabric, band_state *band, uint32_t p
 
 /* Whether nothing can happen in a CE in cycle `when`, because a task has ended and the next one cannot begin yet. */
 static inline bool between_tasks(const wse_fabric *fabric, const ce_state *ce, uint64_t when) {
-  return ce->state == MAIN_IDLE && ce->main_at > when && !fabric->reference &&
-         !(ce->threads | ce->output_queues | ce->taken) && !ce->store_targets;
+  return ce->state == MAIN_IDLE && ce->main_at > when && !ce->besides && !fabric->reference;
 }
 
 /* Steps the CE in cycle `when`.  A CE has at most one entry in the wheel: the earliest. */
