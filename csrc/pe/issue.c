@@ -21,6 +21,7 @@
 #include "pe/arrival.h"
 #include "pe/dsd.h"
 #include "pe/issue_rules.h"
+#include "pe/lane_operations.h"
 #include "pe/lanes.h"
 #include "pe/map.h"
 #include "pe/ramp.h"
@@ -36,7 +37,6 @@ enum {
   /* Cycles of a window.  A step that runs ahead ends before the end of the next window, and goes on at the beginning of
    * the window in which its next instruction issues: all PEs of a block do so in one cycle, and run ahead together. */
   WINDOW = 2048,
-  SEQUENCED = 8, /* instructions that take no time which may execute in one cycle beside one that does */
 };
 
 /* Updates the set of queues that operations under way read. */
@@ -339,7 +339,8 @@ typedef struct {
   bool run_ahead; /* `at` may be later than `now` */
   int budget;     /* instructions that may still issue in cycle `at` */
   int sequenced;  /* ... of those that take no time */
-  bool together;  /* scalar instructions are left to the caller */
+  bool together;  /* what lanes can execute is left to the caller ... */
+  bool once;      /* ... but not the next instruction */
   bool used;      /* an instruction used a slot */
 } main_step;
 
@@ -415,8 +416,8 @@ void issue_kinds(pe_class *class) {
   }
 }
 
-/* Issues instructions of the main thread until one waits, stops, or lies beyond the step.  True: it stopped before a
- * scalar instruction that is left to the caller. */
+/* Issues instructions of the main thread until one waits, stops, or lies beyond the step.  True: it stopped before one
+ * that is left to the caller, and can issue in cycle step->at. */
 static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, main_step *step) {
   ce_state *ce = &fabric->ces[pe];
   const pe_class *class = class_of(fabric, pe);
@@ -425,7 +426,8 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
     int kind = fabric->watch || ce->pc >= class->code_length ? KIND_OTHER : class->kind[ce->pc];
     if (kind == KIND_SCALAR || (kind == KIND_DONE && alone)) { /* most instructions; what is below says the same */
       if (!reach_cycle(fabric, step, ce->main_at)) return false;
-      if (kind == KIND_SCALAR && step->together && class->stretch[ce->pc] >= LEAST_STRETCH) return true;
+      if (step->together && !step->once && class->stretch[ce->pc] >= LEAST_STRETCH) return true;
+      step->once = false;
       step->budget--;
       if (kind == KIND_DONE) {
         issue_done(fabric, band, pe, step->at);
@@ -449,7 +451,10 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
       step->next = step->at;
       return false;
     }
-    if (step->together && !in.watched && isa_is_scalar(in.op) && class->stretch[ce->pc] >= LEAST_STRETCH) return true;
+    if (step->together && !step->once && !in.watched && class->stretch[ce->pc] >= LEAST_STRETCH &&
+        lane_may_begin(fabric, pe, in.ins))
+      return true;
+    step->once = false;
     step->budget--;
     int did = execute(fabric, band, pe, &in, dispatch, step);
     if (did == WAITS) return false;
@@ -495,58 +500,38 @@ bool issue_behind(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t fr
   return step.used;
 }
 
-/* Executes scalar instructions of each lane that stands before one: together where enough are at the same place, else
- * one by one.  Returns the lanes that did; of the others nothing has changed. */
-static uint64_t issue_scalars(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes,
-                              const main_step steps[LANES], lanes_start *start) {
-  uint64_t took = 0, alone = lanes;
-  EACH_LANE(l, lanes)
-    start->at[l] = steps[l].at;
-  if (__builtin_popcountll(lanes) >= LEAST_LANES)
-    took = lanes_run(fabric, band, block, lanes, steps[__builtin_ctzll(lanes)].limit, start);
-  if (took) {
-    alone = 0;
-    EACH_LANE(l, took) { /* a group ends where one of its lanes has to stop; another may not have begun */
-      bool goes_on = fabric->ces[fabric->block_pe[block] + l].main_at < steps[l].limit;
-      if (goes_on && (!start->issued[l] || start->scattered)) alone |= (uint64_t)1 << l;
-    }
-  }
-  EACH_LANE(l, alone) {
-    uint32_t pe = fabric->block_pe[block] + (uint32_t)l;
-    const pe_class *class = class_of(fabric, pe);
-    uint64_t at = took ? fabric->ces[pe].main_at : start->at[l];
-    start->issued[l] = (took ? start->issued[l] : 0) +
-                       run_scalars(fabric, band, pe, class->code, class->code_length, at, steps[l].limit);
-  }
-  return took | alone;
-}
-
 uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t now,
                      uint64_t next[LANES]) {
   main_step steps[LANES];
   lanes_start start;
-  uint64_t used = 0, goes_on = lanes, at_scalar = 0;
+  uint64_t used = 0, goes_on = lanes;
   EACH_LANE(l, lanes) {
     steps[l] = begin_step(fabric, NEVER, now);
     steps[l].together = true;
   }
-  for (;;) {
+  while (goes_on) {
+    uint64_t ready = 0;
     EACH_LANE(l, goes_on) {
-      if (issue_until(fabric, band, fabric->block_pe[block] + l, true, &steps[l])) at_scalar |= (uint64_t)1 << l;
+      if (!issue_until(fabric, band, fabric->block_pe[block] + l, true, &steps[l])) continue;
+      ready |= (uint64_t)1 << l;
+      start.at[l] = steps[l].at;
+      start.sequenced[l] = (uint8_t)(SEQUENCED - steps[l].sequenced);
+      start.issued[l] = 0;
     }
-    if (!at_scalar) break;
-    goes_on = issue_scalars(fabric, band, block, at_scalar, steps, &start);
-    at_scalar &= ~goes_on;
-    EACH_LANE(l, goes_on) {
+    goes_on = ready;
+    uint64_t limit = ready ? steps[__builtin_ctzll(ready)].limit : 0,
+             took = lanes_run(fabric, band, block, ready, limit, &start);
+    EACH_LANE(l, ready) {
+      uint32_t pe = fabric->block_pe[block] + (uint32_t)l;
+      steps[l].together = took >> l & 1 && !start.scattered;
+      if (!(took >> l & 1)) continue;
+      steps[l].once = !start.issued[l];
+      if (!start.issued[l] && !fabric->ces[pe].follows_vector) continue;
       steps[l].at = start.at[l];
-      steps[l].budget = 0;
-      if (start.issued[l]) {
-        steps[l].used = true;
-        watch_arrives(fabric, fabric->block_pe[block] + l, steps[l].at);
-      } else {
-        steps[l].next = fabric->ces[fabric->block_pe[block] + l].main_at;
-        goes_on &= ~((uint64_t)1 << l);
-      }
+      steps[l].budget = start.budget[l];
+      steps[l].sequenced = SEQUENCED - start.sequenced[l];
+      steps[l].used |= start.issued[l] > 0;
+      watch_arrives(fabric, pe, steps[l].at);
     }
   }
   EACH_LANE(l, lanes) {

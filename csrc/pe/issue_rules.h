@@ -7,6 +7,7 @@
 #include "observe/account.h"
 
 enum { ISSUED, WAITS, STOPS }; /* what became of an instruction */
+enum { SEQUENCED = 8 };        /* instructions that take no time which may execute in one cycle beside one that does */
 
 /* The first cycle in which an operation may issue.  Right after another one it is dispatched while the other still
  * runs, and issues after the other's last element.  The times are as in ce_state; 0: nothing to wait for. */

@@ -1,4 +1,4 @@
-/* lane_operations.c - memory operations and loads of DSRs in all lanes of a group.
+/* lane_operations.c - memory operations, loops over descriptors and loads of DSRs in all lanes of a group.
  *
  * The cycles of a memory operation depend on its descriptors.  If these are the same in all lanes, it is decoded and
  * timed once; each lane computes its elements in its own SRAM.  The rules are those of issue.c.
@@ -7,6 +7,7 @@
 #include "fast/memory_op.h"
 #include "fast/span.h"
 #include "observe/account.h"
+#include "pe/dsd.h"
 #include "pe/issue_rules.h"
 #include "pe/system.h"
 #include "pe/vector.h"
@@ -52,6 +53,14 @@ static void compute(lane_run *run, const lane_group *g, const isa_ins *ins, cons
     memory_op_save(op, (uint32_t)l - from);
 }
 
+static bool in_window(const lane_group *g, uint64_t at) { return at < g->limit && at < g->window; }
+
+/* The first cycle from `at` on in which a group may issue an instruction after the ones before it. */
+static uint64_t after_issued(const lane_group *g, uint64_t at) {
+  if (at < g->sequenced_at) at = g->sequenced_at;
+  return at > g->issued_at ? at : g->issued_at + 1;
+}
+
 static bool memory_operation(lane_run *run, lane_group *g, const isa_ins *ins) {
   wse_fabric *fabric = run->fabric;
   uint32_t from = (uint32_t)__builtin_ctzll(g->lanes);
@@ -60,13 +69,13 @@ static bool memory_operation(lane_run *run, lane_group *g, const isa_ins *ins) {
   if (!memory_op_begin(fabric, run->pe0 + from, ins, &op)) return false;
   uint64_t dispatch, at = sequenced_cycle(fabric, g->follows_vector, g->at, g->vector_at, g->loaded_at,
                                           g->late != OPERAND_NONE ? g->late_at : 0, &dispatch);
-  if (g->follows_vector && at <= g->issued_at) at = g->issued_at + 1;
-  if (!g->follows_vector) dispatch = at;
+  if (g->follows_vector) at = after_issued(g, at);
+  else dispatch = at;
   bool reads = g->follows_vector && memory_op_reads(&op, g->written_low, g->written_high);
   uint64_t first = first_element(fabric, dispatch, at, reads ? g->readable_at : 0);
   slot_entry *slots;
   if (!memory_op_slots(run->band, ins, &op, &slots)) vector_fill_slots(fabric, run->pe0 + from, ins, slots);
-  if (at >= g->limit || at >= g->window || first + slots->all > g->limit) return false;
+  if (!in_window(g, at) || first + slots->all > g->limit) return false;
   group_account(g, dispatch, g->gap);
   group_account(g, first, WSE_CTR_STALL_START);
   group_account(g, first + slots->second, WSE_CTR_STALL_BANK);
@@ -117,7 +126,7 @@ static bool is_plain(const isa_ins *ins, int op) {
 static bool plain_instruction(lane_run *run, lane_group *g, const isa_ins *ins, int op) {
   wse_fabric *fabric = run->fabric;
   uint64_t at = g->at;
-  if (!is_plain(ins, op) || at >= g->limit || at >= g->window) return false;
+  if (!is_plain(ins, op) || !in_window(g, at)) return false;
   group_account(g, at, g->gap);
   group_account(g, at + 1, WSE_CTR_BUSY_SCALAR);
   g->counts[WSE_CTR_SYSTEMS]++;
@@ -137,17 +146,71 @@ static bool plain_instruction(lane_run *run, lane_group *g, const isa_ins *ins, 
   return true;
 }
 
+/* mapstep and maploop, as in map.c.  Right after an operation they take no time. */
+static bool map_instruction(lane_run *run, lane_group *g, const isa_ins *ins, bool steps) {
+  wse_fabric *fabric = run->fabric;
+  uint32_t from = (uint32_t)__builtin_ctzll(g->lanes);
+  dsr *all = steps ? &fabric->dsrs[ins->b][run->pe0] : NULL;
+  if (steps && (all[from].kind != DSD_MEM1D || !same_dsr(run, g, ins->b))) return false;
+  uint64_t dispatch,
+      at = sequenced_cycle(fabric, g->follows_vector, g->at, g->follows_vector ? g->vector_at : 0, 0, 0, &dispatch);
+  if (g->follows_vector) at = after_issued(g, at);
+  if (!in_window(g, at) || at > g->at) return false;
+  bool takes_time = steps && !g->follows_vector, left = steps && all[from].length;
+  if (g->sequenced_at != at) g->sequenced = 0;
+  g->sequenced_at = at;
+  if (takes_time || g->sequenced++ >= SEQUENCED) g->issued_at = at;
+  if (steps) {
+    g->counts[WSE_CTR_SYSTEMS]++;
+    run->band->opcodes[OP_mapstep] += (uint64_t)__builtin_popcountll(g->lanes);
+  }
+  if (left) {
+    int size = all[from].flags & DSD_WIDE ? 4 : 2;
+    dsr sized = dsd_sized(&all[from], size);
+    uint16_t address = dsd_address(&sized, NULL, sized.index);
+    uint32_t *values = run->registers + (ins->a & (WSE_REGISTERS - 1)) * LANES;
+    EACH_LANE(l, g->lanes) {
+      values[l] = sram_load(sram_of(fabric, run->pe0 + (uint32_t)l), address, size);
+      all[l].index++;
+      all[l].length--;
+    }
+  }
+  if (takes_time) {
+    group_account(g, at, g->gap);
+    group_account(g, at + 1, WSE_CTR_BUSY_SCALAR);
+    EACH_LANE(l, g->lanes)
+      series_span(fabric, run->band, run->pe0 + (uint32_t)l, cycle_of(run, l, at), 1, SERIES_BUSY);
+    g->at = at + 1;
+  }
+  g->pc = left ? g->pc + 1 : (uint32_t)ins->imm;
+  return true;
+}
+
 bool lane_may_execute(const isa_ins *ins) {
   int op = ins->op & ~INS_IMMEDIATE;
+  if (op == OP_mapstep) return operand_dsr(ins->b) >= 0;
   if (op >= OP_COUNT) return false;
   if (isa_is_vector(op)) return !(ins->op & INS_IMMEDIATE) && !(ins->options & OPT_ASYNC);
-  return isa_is_scalar(op) || is_plain(ins, op);
+  return isa_is_scalar(op) || is_plain(ins, op) || op == OP_maploop;
+}
+
+bool lane_may_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins) {
+  int op = ins->op & ~INS_IMMEDIATE;
+  if (op == OP_mapstep) return fabric->dsrs[ins->b][pe].kind == DSD_MEM1D;
+  if (!isa_is_vector(op)) return true;
+  if (operand_dsr(ins->a) < 0) return false;
+  const uint8_t operands[] = {ins->a, ins->b, ins->c};
+  for (int i = 0; i < 3; i++)
+    if (operand_dsr(operands[i]) >= 0 && fabric->dsrs[operands[i]][pe].kind != DSD_MEM1D) return false;
+  return true;
 }
 
 bool lane_operation(lane_run *run, lane_group *g) {
   const isa_ins *ins = &run->code[g->pc];
   int op = ins->op & ~INS_IMMEDIATE;
   if (op >= OP_COUNT) return false;
+  if (op == OP_maploop) return map_instruction(run, g, ins, false);
+  if (op == OP_mapstep) return operand_dsr(ins->b) >= 0 && map_instruction(run, g, ins, true);
   if (!isa_is_vector(op)) return plain_instruction(run, g, ins, op);
   return !(ins->op & INS_IMMEDIATE) && memory_operation(run, g, ins);
 }

@@ -18,10 +18,13 @@ typedef struct {
   uint64_t accounted; /* as in ce_state, and those below; times that have passed are 0 */
   uint64_t late_at, known_at, loaded_at;
   uint32_t late, fresh[2], gap; /* late: OPERAND_NONE, fresh: NO_REGISTER: none */
+  bool waits;                   /* the cycles before `at` belong to `gap`, though it has issued nothing */
   bool follows_vector;          /* if not, the next ones are 0 */
   uint16_t written_low, written_high;
   uint64_t vector_at, readable_at;
-  uint64_t issued_at; /* cycle in which the last instruction issued */
+  uint64_t issued_at;    /* cycle in which the last instruction issued, but for those that take no time */
+  uint64_t sequenced_at; /* ... the last one that takes no time */
+  int sequenced;         /* of these, issued in that cycle */
   uint64_t counts[WSE_CTR_COUNT];
 } lane_group;
 
@@ -64,6 +67,8 @@ static inline void group_account(lane_group *g, uint64_t until, uint32_t cause) 
 
 /* Whether lanes may execute the instruction, going by itself alone. */
 bool lane_may_execute(const isa_ins *ins);
+/* ... and by the descriptors of one of them. */
+bool lane_may_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins);
 /* Executes a memory operation or an instruction that only concerns its PE, in all lanes of a group.  False: it is none
  * of these, or not the same in all lanes, or too long; nothing has changed. */
 bool lane_operation(lane_run *run, lane_group *g);

@@ -9,13 +9,14 @@
  * comes to the pc of another one: the code behind a loop or a conditional statement has higher addresses than the code
  * in it.  Two groups at one pc with the same results under way join.  If the lanes scatter, they go on one by one.
  *
- * Memory operations and loads of DSRs are executed in all lanes as well (lane_operations.c).  At anything else a group
- * ends.  The effects are those of issue.c and scalar.c, in every lane.
+ * Memory operations, loops over descriptors and loads of DSRs are executed in all lanes as well (lane_operations.c).
+ * At anything else a group ends.  The effects are those of issue.c, map.c and scalar.c, in every lane.
  */
 #include "pe/lanes.h"
 
 #include "observe/account.h"
 #include "pe/dsd.h"
+#include "pe/issue_rules.h"
 #include "pe/lane_operations.h"
 #include "pe/scalar_rules.h"
 #include "state/bitplane.h"
@@ -36,7 +37,8 @@ static void forget_passed(lane_group *g) {
   if (g->loaded_at <= g->at) g->loaded_at = 0;
   if (g->follows_vector) return;
   g->written_low = g->written_high = 0;
-  g->vector_at = g->readable_at = g->issued_at = 0;
+  g->vector_at = g->readable_at = g->issued_at = g->sequenced_at = 0;
+  g->sequenced = 0;
 }
 
 static uint64_t on_clock(uint64_t cycle, uint64_t base) {
@@ -80,8 +82,16 @@ static void leave(lane_run *run, lane_group *g, lanes_start *start) {
     ce->pc = g->pc;
     ce->main_at = clock + g->at;
     start->issued[l] = issued;
+    start->budget[l] = start->sequenced[l] = 0;
+    if (g->follows_vector) {
+      bool free = g->sequenced_at > g->issued_at;
+      start->at[l] = clock + (free ? g->sequenced_at : g->issued_at);
+      start->budget[l] = free;
+      if (g->sequenced_at >= g->issued_at)
+        start->sequenced[l] = (uint8_t)(g->sequenced > SEQUENCED ? SEQUENCED : g->sequenced);
+    }
+    if (issued || g->waits) ce->gap = (uint8_t)g->gap;
     if (!issued) continue;
-    ce->gap = (uint8_t)g->gap;
     ce->result_register = (uint8_t)g->late;
     ce->result_at = g->late_at ? clock + g->late_at : 0;
     ce->known_at = g->known_at ? clock + g->known_at : 0;
@@ -94,7 +104,6 @@ static void leave(lane_run *run, lane_group *g, lanes_start *start) {
       ce->readable_at = g->readable_at ? clock + g->readable_at : 0;
       ce->written_low = g->written_low;
       ce->written_high = g->written_high;
-      start->at[l] = clock + g->issued_at;
     }
     activity_last(run->band, ce->accounted);
   }
@@ -111,7 +120,8 @@ static bool same_state(const lane_group *a, const lane_group *b) {
          a->written_high == b->written_high && same_time(a->accounted, b->accounted, by) &&
          same_time(a->late_at, b->late_at, by) && same_time(a->known_at, b->known_at, by) &&
          same_time(a->loaded_at, b->loaded_at, by) && same_time(a->vector_at, b->vector_at, by) &&
-         same_time(a->readable_at, b->readable_at, by) && same_time(a->issued_at, b->issued_at, by);
+         same_time(a->readable_at, b->readable_at, by) && same_time(a->issued_at, b->issued_at, by) &&
+         same_time(a->sequenced_at, b->sequenced_at, by) && a->sequenced == b->sequenced;
 }
 
 static uint64_t before(uint64_t time, uint64_t by) { return time == NEVER ? NEVER : time - by; }
@@ -258,8 +268,7 @@ static int advance(lane_run *run, lane_group *g, uint32_t others) {
   const uint64_t lanes = g->lanes, limit = g->limit < g->window ? g->limit : g->window,
                  branch_taken = (uint64_t)P(fabric, branch_taken),
                  branch_not_taken = (uint64_t)P(fabric, branch_not_taken),
-                 load_latency = (uint64_t)P(fabric, load_latency),
-                 offset_cycles = (uint64_t)P(fabric, offset_cycles);
+                 load_latency = (uint64_t)P(fabric, load_latency), offset_cycles = (uint64_t)P(fabric, offset_cycles);
   const int size = __builtin_popcountll(lanes);
   if (g->pc < length && !isa_is_scalar(run->code[g->pc].op & ~INS_IMMEDIATE)) return NO_SCALAR;
   if (g->at >= limit) return STOPS_GROUP;
@@ -294,6 +303,10 @@ static int advance(lane_run *run, lane_group *g, uint32_t others) {
     }
   }
 out:
+  if (!issued && at > g->at) { /* it waits for a result from here on */
+    g->gap = gap;
+    g->waits = true;
+  }
   g->lanes = lanes & ~apart;
   g->pc = pc;
   g->at = at;
@@ -376,19 +389,32 @@ static uint64_t on_origin(uint64_t cycle, uint64_t at) { return cycle > at ? cyc
 static void stand_alone(const lane_run *run, const lanes_start *start, uint64_t l, lane_group *g) {
   const ce_state *ce = &run->fabric->ces[run->pe0 + (uint32_t)l];
   uint64_t at = start->at[l];
-  bool after_branch = ce->gap == WSE_CTR_STALL_BRANCH;
+  bool after_branch = ce->gap == WSE_CTR_STALL_BRANCH, scalar = isa_is_scalar(run->code[ce->pc].op & ~INS_IMMEDIATE);
   g->lanes = (uint64_t)1 << l;
   g->pc = ce->pc;
   g->at = ORIGIN;
+  g->issued_at = 0;
+  g->sequenced_at = ORIGIN;
+  g->sequenced = start->sequenced[l];
   g->late_at = ce->result_register != OPERAND_NONE ? on_origin(ce->result_at, at) : 0;
   g->known_at = on_origin(ce->known_at, at);
   g->loaded_at = on_origin(ce->loaded_at, at);
   g->late = ce->result_register;
   g->fresh[0] = ce->fresh[0];
   g->fresh[1] = ce->fresh[1];
-  g->gap = after_branch ? WSE_CTR_STALL_BRANCH : WSE_CTR_STALL_LATENCY;
+  g->gap = after_branch || !scalar ? ce->gap : WSE_CTR_STALL_LATENCY; /* a scalar instruction waits for results */
+  g->waits = false;
   g->accounted = after_branch ? ORIGIN - (at - ce->accounted) : ORIGIN;
-  g->follows_vector = false;
+  g->follows_vector = ce->follows_vector;
+  if (g->follows_vector) {
+    if (ce->main_at > at) g->at = ORIGIN + (ce->main_at - at);
+    g->vector_at = ORIGIN + (ce->vector_at - at);
+    g->readable_at = on_origin(ce->readable_at, at);
+    g->written_low = ce->written_low;
+    g->written_high = ce->written_high;
+    g->gap = ce->gap;
+    g->accounted = ORIGIN + (ce->accounted - at);
+  }
   forget_passed(g);
 }
 
@@ -423,7 +449,8 @@ void lanes_stretches(pe_class *class) {
   int stretch = 0;
   for (uint32_t pc = class->code_length; pc-- > 0;) {
     const isa_ins *ins = &class->code[pc];
-    if (branches(ins->op & ~INS_IMMEDIATE)) stretch = MOST;
+    int op = ins->op & ~INS_IMMEDIATE;
+    if (branches(op) || op == OP_maploop) stretch = MOST;
     else if (!lane_may_execute(ins)) stretch = 0;
     else if (stretch < MOST) stretch++;
     class->stretch[pc] = (uint8_t)stretch;
@@ -432,6 +459,7 @@ void lanes_stretches(pe_class *class) {
 
 uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t window,
                    lanes_start *start) {
+  if (__builtin_popcountll(lanes) < LEAST_LANES) return 0;
   lane_run run; /* large: not initialized as a whole */
   run.fabric = fabric;
   run.band = band;
@@ -448,7 +476,10 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
   uint64_t able = 0;
   EACH_LANE(l, lanes) {
     uint32_t pe = run.pe0 + (uint32_t)l;
-    if (fabric->class_of[pe] == class && fabric->ces[pe].accounted <= start->at[l]) able |= (uint64_t)1 << l;
+    const ce_state *ce = &fabric->ces[pe];
+    bool waited = ce->gap == WSE_CTR_STALL_INPUT || ce->gap == WSE_CTR_STALL_OUTPUT;
+    if (fabric->class_of[pe] == class && ce->accounted <= start->at[l] && !(ce->follows_vector && waited))
+      able |= (uint64_t)1 << l;
   }
   if (__builtin_popcountll(able) < LEAST_LANES) return 0;
   form_groups(&run, able, start);
@@ -457,7 +488,7 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
     EACH_LANE(l, g->lanes) {
       uint32_t pe = run.pe0 + (uint32_t)l;
       uint64_t at = start->at[l];
-      if (g->gap != WSE_CTR_STALL_BRANCH) account(fabric, band, pe, at, fabric->ces[pe].gap);
+      if (g->gap != WSE_CTR_STALL_BRANCH && !g->follows_vector) account(fabric, band, pe, at, fabric->ces[pe].gap);
       run.lane[l] = (lane_state){.base = at, .bin_first = at, .bin_end = series_bin_end(fabric, band, at)};
     }
     note_clocks(&run, g);

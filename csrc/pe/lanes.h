@@ -15,14 +15,16 @@ void lanes_stretches(pe_class *class);
 
 /* By lane: where a compute element stands. */
 typedef struct {
-  uint64_t at[LANES];     /* in: cycle of its next instruction; out: a cycle before it that its slot was used in */
-  uint64_t issued[LANES]; /* out: instructions executed */
-  bool scattered;         /* out: too few lanes were at one place: they should go on one by one */
+  uint64_t at[LANES];       /* in: cycle of its next instruction; out: of the last one */
+  uint64_t issued[LANES];   /* out: instructions executed */
+  uint8_t budget[LANES];    /* out: whether the slot of cycle `at` is still free */
+  uint8_t sequenced[LANES]; /* instructions that took no time in cycle `at` */
+  bool scattered;           /* out: too few lanes were at one place: they should go on one by one */
 } lanes_start;
 
-/* Executes instructions from a scalar one on, of those of `lanes` that are in the class of the first of them, if they
- * are LEAST_LANES or more.  A group stops when its last lane has reached cycle `window`, and none reaches the fabric's
- * limit.  Returns the lanes that took part; of the others nothing has changed. */
+/* Executes instructions from one on that lanes can execute, of those of `lanes` that are in the class of the first of
+ * them, if they are LEAST_LANES or more.  A group stops when its last lane has reached cycle `window`, and none reaches
+ * the fabric's limit.  Returns the lanes that took part; of the others nothing has changed. */
 uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t lanes, uint64_t window,
                    lanes_start *start);
 
