@@ -1,6 +1,6 @@
 /* span.c - vector instructions over whole operands in memory.
  *
- * Compiled once per instruction set of the host (span_avx2.c and span_avx512.c include this file).  The results are the
+ * Compiled once per instruction set of the host (span_avx2.c, span_avx512.c and span_avx512_fp16.c include it).  The results are the
  * same to the bit; only the number of elements per host instruction differs.
  *
  * Elements are loaded into local arrays in chunks of 64, computed, and stored, so that the compiler sees a loop without
@@ -144,5 +144,7 @@ const span_function SPAN_TABLE[] = {
 };
 
 #ifdef SPAN_BASE
-const span_function *span_table(int portable) { return HOST_PICK(portable, span_base, span_avx2, span_avx512); }
+const span_function *span_table(int portable) {
+  return host_halves(portable) ? span_avx512_fp16 : HOST_PICK(portable, span_base, span_avx2, span_avx512);
+}
 #endif

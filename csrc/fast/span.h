@@ -15,7 +15,7 @@ typedef struct span {
   bool overlaps; /* an element may be written before it is read */
 } span;
 
-extern const span_function span_base[], span_avx2[], span_avx512[]; /* by opcode */
+extern const span_function span_base[], span_avx2[], span_avx512[], span_avx512_fp16[]; /* by opcode */
 const span_function *span_table(int portable); /* the fastest this processor can run; portable: as in wse_desc */
 
 #endif

@@ -116,6 +116,46 @@ WIDE(fmacs, floats, floats, floats, floats, _mm512_add_ps(a, _mm512_mul_ps(b, x)
 WIDE(fadds, floats, floats, floats, floats, _mm512_add_ps(a, b))
 #undef WIDE
 
+#ifdef __AVX512FP16__
+/* Halves that lie one after the other: 32 at a time, with the one rounding of the host's arithmetic on halves. */
+enum { HALVES = 32 };
+
+static inline bool halves_adjoin(const span *s) {
+  return s->step_dst == 2 && (!s->src0 || s->step0 == 2) && (!s->src1 || s->step1 == 2);
+}
+static inline __m512h adjoining_at(const uint8_t *from, uint32_t value, uint32_t i, __mmask32 m) {
+  return _mm512_castsi512_ph(from ? _mm512_maskz_loadu_epi16(m, from + 2 * i) : _mm512_set1_epi16((short)value));
+}
+static inline void adjoining_to(uint8_t *to, uint32_t i, __mmask32 m, __m512h x) {
+  __m512i nan = _mm512_set1_epi16((short)num_nan_h(WSE_FP16_IEEE));
+  __mmask32 is_nan = _mm512_cmp_ph_mask(x, x, _CMP_UNORD_Q);
+  _mm512_mask_storeu_epi16(to + 2 * i, m, _mm512_mask_mov_epi16(_mm512_castph_si512(x), is_nan, nan));
+}
+
+#define ADJOINING(name, value)                                                                        \
+  static void adjoining_##name(const span *s) {                                                       \
+    if (!halves_adjoin(s)) {                                                                          \
+      wide_##name(s);                                                                                 \
+      return;                                                                                         \
+    }                                                                                                 \
+    const __m512h x = adjoining_at(NULL, s->extra, 0, 0);                                             \
+    (void)x;                                                                                          \
+    for (uint32_t i = 0; i < s->n; i += HALVES) {                                                     \
+      __mmask32 m = s->n - i < HALVES ? (1u << (s->n - i)) - 1 : UINT32_MAX;                          \
+      __m512h a = adjoining_at(s->src0, s->value0, i, m), b = adjoining_at(s->src1, s->value1, i, m); \
+      adjoining_to(s->dst, i, m, value);                                                              \
+    }                                                                                                 \
+  }
+ADJOINING(faddh, _mm512_add_ph(a, b))
+ADJOINING(fsubh, _mm512_sub_ph(a, b))
+ADJOINING(fmulh, _mm512_mul_ph(a, b))
+ADJOINING(fmach, _mm512_fmadd_ph(b, x, a))
+#undef ADJOINING
+#define WIDE_HALF(name) adjoining_##name
+#else
+#define WIDE_HALF(name) wide_##name
+#endif
+
 typedef void (*wide_function)(const span *s);
 /* fmt: of 16-bit operands, IEEE if there are none. */
 static wide_function wide_of(int op, int fmt) {
@@ -123,10 +163,10 @@ static wide_function wide_of(int op, int fmt) {
     return fmt == WSE_FP16_IEEE ? wide_fmachs : fmt == WSE_FP16_BF16 ? wide_fmachs_bf16 : wide_fmachs_cb16;
   if (fmt != WSE_FP16_IEEE) return NULL;
   switch (op) {
-    case OP_faddh: return wide_faddh;
-    case OP_fsubh: return wide_fsubh;
-    case OP_fmulh: return wide_fmulh;
-    case OP_fmach: return wide_fmach;
+    case OP_faddh: return WIDE_HALF(faddh);
+    case OP_fsubh: return WIDE_HALF(fsubh);
+    case OP_fmulh: return WIDE_HALF(fmulh);
+    case OP_fmach: return WIDE_HALF(fmach);
     case OP_fmacs: return wide_fmacs;
     case OP_fadds: return wide_fadds;
     default: return NULL;

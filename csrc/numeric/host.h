@@ -5,6 +5,8 @@
 #ifndef NUMERIC_HOST_H
 #define NUMERIC_HOST_H
 
+#include <stdbool.h>
+
 #include "wse.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -21,9 +23,18 @@ static inline int host_vectors(int portable) {
     return HOST_AVX2;
   return HOST_BASE;
 }
+/* Whether 512-bit vectors have arithmetic on halves as well. */
+static inline bool host_halves(int portable) {
+#if __GNUC__ >= 12
+  return host_vectors(portable) == HOST_AVX512 && __builtin_cpu_supports("avx512fp16");
+#else
+  return (void)portable, false;
+#endif
+}
 #define HOST_PICK(portable, base, avx2, avx512) \
   (host_vectors(portable) == HOST_AVX512 ? (avx512) : host_vectors(portable) == HOST_AVX2 ? (avx2) : (base))
 #else
+static inline bool host_halves(int portable) { return (void)portable, false; }
 #define HOST_PICK(portable, base, avx2, avx512) ((void)(portable), (base))
 #endif
 

@@ -22,6 +22,7 @@ VARIANTS = {
     "router/router_checked.c": "router/router.c",
     "fast/span_avx2.c": "fast/span.c",
     "fast/span_avx512.c": "fast/span.c",
+    "fast/span_avx512_fp16.c": "fast/span.c",
 }
 # Headers that are a part of one source file only.
 PARTS = {"fast/span_avx2_ops.h": "fast/span.c", "fast/span_avx512_ops.h": "fast/span.c"}

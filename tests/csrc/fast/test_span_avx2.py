@@ -2,7 +2,7 @@
 
 The engine uses only the widest set that the processor has.  The files are compiled into a library of their own here.
 
-Covers: csrc/fast/span_avx2.c, csrc/fast/span_avx512.c
+Covers: csrc/fast/span_avx2.c, csrc/fast/span_avx512.c, csrc/fast/span_avx512_fp16.c
 """
 
 import ctypes
@@ -18,12 +18,15 @@ from outdated import build_engine
 
 from wse.machine import isa
 
-FILES = ("fast/span.c", "fast/span_avx2.c", "fast/span_avx512.c", "numeric/element.c", "tables/isa.c")
+FILES = (
+    *("fast/span.c", "fast/span_avx2.c", "fast/span_avx512.c", "fast/span_avx512_fp16.c"),
+    *("numeric/element.c", "tables/isa.c"),
+)
 ACCESS = """
 #include "fast/span.h"
 
 void run(int which, int op, int fmt, uint8_t *m, const int32_t *v) {
-  const span_function *tables[] = {span_base, span_avx2, span_avx512};
+  const span_function *tables[] = {span_base, span_avx2, span_avx512, span_avx512_fp16};
   span s = {.dst = m + v[0], .step_dst = v[1], .step0 = v[3], .step1 = v[5], .value0 = (uint32_t)v[6]};
   s.src0 = v[2] < 0 ? NULL : m + v[2];
   s.src1 = v[4] < 0 ? NULL : m + v[4];
@@ -35,7 +38,11 @@ void run(int which, int op, int fmt, uint8_t *m, const int32_t *v) {
 }
 """
 FLAGS = set((Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else "").split())
-SETS = {"avx2": (1, {"avx2", "f16c", "fma"}), "avx512": (2, {"avx512bw", "avx512dq", "avx512vl"})}
+SETS = {
+    "avx2": (1, {"avx2", "f16c", "fma"}),
+    "avx512": (2, {"avx512bw", "avx512dq", "avx512vl"}),
+    "avx512-fp16": (3, {"avx512bw", "avx512dq", "avx512vl", "avx512_fp16"}),
+}
 SIZE = 8192  # bytes of memory; a third for each operand
 VECTORS = [row for row in isa.INSTRUCTIONS if row.kind == "vector" and row.types[0] != "NONE"]
 
