@@ -5,6 +5,7 @@
 #include "observe/fault.h"
 #include "pe/dsd.h"
 #include "pe/issue_rules.h"
+#include "pe/operand.h"
 #include "pe/ramp.h"
 #include "state/queue.h"
 
@@ -25,7 +26,10 @@ static int map_element(wse_fabric *fabric, band_state *band, uint32_t pe, dsr *d
     d->index++;
   } else if (d->kind == DSD_FABIN && d->queue < WSE_QUEUES) {
     ramp_queue *queue = iq_of(fabric, d->queue, pe);
-    if (at <= now && d->flags & DSD_BINDS && !ramp_bind_dsd(fabric, pe, d, UINT32_MAX, now)) return -1;
+    int kind;
+    bool binds = d->flags & DSD_BINDS && !class_binds(class_of(fabric, pe), d->queue, d->color);
+    if (binds && !operand_may_bind(fabric, d, &kind)) return -2;
+    if (at <= now && binds && !ramp_bind_dsd(fabric, pe, d, UINT32_MAX, now)) return -1;
     if (at > now || !queue->count || !wavelet_ready(queue_head(queue), now)) return -1;
     if (queue_head(queue).meta &
         WAVELET_CONTROL) { /* ends the loop, as it ends an operation, if the descriptor says so */

@@ -3,6 +3,13 @@
 
 #include "state/queue.h"
 
+bool operand_may_bind(const wse_fabric *fabric, const dsr *d, int *kind) {
+  *kind = WSE_FAULT_BAD_QUEUE;
+  if (d->queue >= WSE_QUEUES || !fabric->iq_capacity[d->queue] || d->color >= WSE_COLORS) return false;
+  *kind = WSE_FAULT_BAD_COLOR;
+  return fabric->color_index[d->color] >= 0;
+}
+
 bool operand_decode(wse_fabric *fabric, uint32_t pe, uint8_t byte, int size, bool writes, vector_operand *operand,
                     int *kind) {
   memset(operand, 0, sizeof *operand);
@@ -36,11 +43,8 @@ bool operand_decode(wse_fabric *fabric, uint32_t pe, uint8_t byte, int size, boo
     const pe_class *class = class_of(fabric, pe);
     if (operand->d.kind == DSD_FABIN && class_binds(class, operand->d.queue, operand->d.color))
       operand->d.flags &= (uint8_t)~DSD_BINDS;
-    if (operand->d.kind == DSD_FABIN && operand->d.flags & DSD_BINDS) {
-      if (!fabric->iq_capacity[operand->d.queue] || operand->d.color >= WSE_COLORS) return false;
-      *kind = WSE_FAULT_BAD_COLOR;
-      return fabric->color_index[operand->d.color] >= 0;
-    }
+    if (operand->d.kind == DSD_FABIN && operand->d.flags & DSD_BINDS)
+      return operand_may_bind(fabric, &operand->d, kind);
     if (operand->d.kind == DSD_FABIN) return color_of_iq(fabric, pe, class, operand->d.queue) >= 0;
     int bound = color_of_oq(fabric, pe, class, operand->d.queue);
     if (bound >= 0 && operand->d.color != 0xff && operand->d.color != bound) return false;

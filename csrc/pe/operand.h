@@ -8,6 +8,8 @@
  * the fault. */
 bool operand_decode(wse_fabric *fabric, uint32_t pe, uint8_t byte, int size, bool writes, vector_operand *operand,
                     int *kind);
+/* Whether a fabric input that binds its queue may do so.  False: *kind is the fault. */
+bool operand_may_bind(const wse_fabric *fabric, const dsr *d, int *kind);
 /* Which of eight successive groups of lanes have both sources in one bank, as bits.  Strides repeat over the banks
  * within eight groups. */
 uint32_t operand_conflicts(wse_fabric *fabric, uint32_t pe, const vector_operation *operation, int lanes);

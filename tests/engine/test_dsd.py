@@ -384,3 +384,10 @@ def test_on_wse2_an_output_queue_serves_several_colors():
     ran = run(code, "wse2", memory=words(5, 6), dsrs=dsrs, on_deadlock="return", trace=100)
     assert ran.out.data.tolist() == [5, 6, 5, 6]
     assert [(color, data) for _, color, data in ran.events("LAND")] == [(LOOP, 5)]
+
+
+@pytest.mark.parametrize("color", [23, 24, 255])
+def test_a_loop_over_wavelets_of_a_color_that_the_program_does_not_have(color):
+    from_nowhere = fabin(3, color=color, flags=isa.DSD_BINDS)
+    with pytest.raises(wse.FabricFault, match="mapstep"):
+        run(".next: mapstep r1, b1, .end\nmaploop .next\n.end: nop", dsrs={"b1": from_nowhere})
