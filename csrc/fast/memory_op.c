@@ -112,6 +112,10 @@ static void save_address(const memory_operand *operand, uint32_t n, uint32_t fro
     operand->dsr[from].base = (uint16_t)(operand->base + (int32_t)n * operand->stride);
 }
 
+static bool saves(const memory_operand *operand) { return operand->dsr && operand->dsr->flags & DSD_SAVE_ADDRESS; }
+
+bool memory_op_saves(const memory_op *op) { return saves(&op->dst) || saves(&op->src0) || saves(&op->src1); }
+
 void memory_op_save(const memory_op *op, uint32_t from) {
   save_address(&op->src1, op->n, from);
   save_address(&op->src0, op->n, from);

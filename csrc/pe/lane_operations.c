@@ -49,8 +49,24 @@ static void compute(lane_run *run, const lane_group *g, const isa_ins *ins, cons
     if (extra) s.extra = extra[l];
     function(fabric->fp16, &s);
   }
-  EACH_LANE(l, g->lanes)
-    memory_op_save(op, (uint32_t)l - from);
+  if (memory_op_saves(op))
+    EACH_LANE(l, g->lanes)
+      memory_op_save(op, (uint32_t)l - from);
+}
+
+/* Adds n slots, or operations, from the group's cycle `at` on, of each lane. */
+static void group_series(lane_run *run, const lane_group *g, uint64_t at, uint64_t slots, int what, uint64_t n) {
+  wse_fabric *fabric = run->fabric;
+  if (!fabric->bins || !n) return;
+  uint64_t first = run->first_base + (at - ORIGIN), last = run->last_base + (at - ORIGIN) + slots - 1;
+  if (!fabric->activity && last < series_bin_end(fabric, run->band, first)) {
+    series_add(fabric, run->band, first, what, n * (uint64_t)__builtin_popcountll(g->lanes));
+    return;
+  }
+  EACH_LANE(l, g->lanes) {
+    if (what == SERIES_BUSY) series_span(fabric, run->band, run->pe0 + (uint32_t)l, cycle_of(run, l, at), slots, what);
+    else series_add(fabric, run->band, cycle_of(run, l, at), what, n);
+  }
 }
 
 static bool in_window(const lane_group *g, uint64_t at) { return at < g->limit && at < g->window; }
@@ -87,12 +103,9 @@ static bool memory_operation(lane_run *run, lane_group *g, const isa_ins *ins) {
   g->counts[WSE_CTR_SRAM_READ] += (uint64_t)op.n * slots->reads;
   g->counts[WSE_CTR_SRAM_WRITE] += (uint64_t)op.n * slots->writes;
   g->counts[WSE_CTR_FLOPS] += (uint64_t)op.n * slots->flops;
-  for (uint64_t lanes = fabric->bins ? g->lanes : 0; lanes; lanes &= lanes - 1) {
-    uint64_t l = (uint64_t)__builtin_ctzll(lanes), busy_at = cycle_of(run, l, first + slots->second);
-    if (slots->flops)
-      series_add(fabric, run->band, cycle_of(run, l, first), SERIES_FLOPS, (uint64_t)op.n * slots->flops);
-    series_span(fabric, run->band, run->pe0 + (uint32_t)l, busy_at, slots->all - slots->second, SERIES_BUSY);
-  }
+  uint64_t busy = slots->all - slots->second;
+  group_series(run, g, first, 1, SERIES_FLOPS, (uint64_t)op.n * slots->flops);
+  group_series(run, g, first + slots->second, busy, SERIES_BUSY, busy);
   g->readable_at = vector_readable(fabric, first, slots->all, slots->all - slots->second, op.n);
   g->written_low = (uint16_t)op.dst.low;
   g->written_high = (uint16_t)op.dst.high;
@@ -123,6 +136,17 @@ static bool is_plain(const isa_ins *ins, int op) {
   }
 }
 
+static void load_dsrs(lane_run *run, const lane_group *g, const isa_ins *ins) {
+  const uint32_t *row[4];
+  for (uint32_t i = 0; i < 4; i++)
+    row[i] = run->registers + ((ins->b + i) & (WSE_REGISTERS - 1)) * LANES;
+  dsr *all = &run->fabric->dsrs[ins->a][run->pe0];
+  EACH_LANE(l, g->lanes) {
+    uint32_t words[4] = {row[0][l], row[1][l], row[2][l], row[3][l]};
+    memcpy(&all[l], words, sizeof words);
+  }
+}
+
 static bool plain_instruction(lane_run *run, lane_group *g, const isa_ins *ins, int op) {
   wse_fabric *fabric = run->fabric;
   uint64_t at = g->at;
@@ -131,10 +155,14 @@ static bool plain_instruction(lane_run *run, lane_group *g, const isa_ins *ins, 
   group_account(g, at + 1, WSE_CTR_BUSY_SCALAR);
   g->counts[WSE_CTR_SYSTEMS]++;
   run->band->opcodes[op] += (uint64_t)__builtin_popcountll(g->lanes);
-  EACH_LANE(l, g->lanes) {
-    uint32_t pe = run->pe0 + (uint32_t)l;
-    series_span(fabric, run->band, pe, cycle_of(run, l, at), 1, SERIES_BUSY);
-    system_execute(fabric, run->band, pe, &fabric->ces[pe], ins, cycle_of(run, l, at));
+  group_series(run, g, at, 1, SERIES_BUSY, 1);
+  if (op == OP_ldds) {
+    load_dsrs(run, g, ins);
+  } else {
+    EACH_LANE(l, g->lanes) {
+      uint32_t pe = run->pe0 + (uint32_t)l;
+      system_execute(fabric, run->band, pe, &fabric->ces[pe], ins, cycle_of(run, l, at));
+    }
   }
   uint64_t cost = op == OP_ldds ? (uint64_t)P(fabric, dsr_load_cycles) : 1;
   if (op == OP_ldds) g->loaded_at = loaded_cycle(fabric, at);
@@ -178,8 +206,7 @@ static bool map_instruction(lane_run *run, lane_group *g, const isa_ins *ins, bo
   if (takes_time) {
     group_account(g, at, g->gap);
     group_account(g, at + 1, WSE_CTR_BUSY_SCALAR);
-    EACH_LANE(l, g->lanes)
-      series_span(fabric, run->band, run->pe0 + (uint32_t)l, cycle_of(run, l, at), 1, SERIES_BUSY);
+    group_series(run, g, at, 1, SERIES_BUSY, 1);
     g->at = at + 1;
   }
   g->pc = left ? g->pc + 1 : (uint32_t)ins->imm;

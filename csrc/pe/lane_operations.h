@@ -44,8 +44,9 @@ typedef struct {
   int total;
   lane_group groups[LANES];
   lane_state lane[LANES];
-  uint64_t steps, lane_steps; /* instructions of groups, and of their lanes */
-  bool differ;                /* groups have joined: `extra` is set */
+  uint64_t first_base, last_base; /* no base is before, after these */
+  uint64_t steps, lane_steps;     /* instructions of groups, and of their lanes */
+  bool differ;                    /* groups have joined: `extra` is set */
   uint64_t extra[LANES][WSE_CTR_COUNT];
 } lane_run;
 

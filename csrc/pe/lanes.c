@@ -110,6 +110,11 @@ static void leave(lane_run *run, lane_group *g, lanes_start *start) {
   *g = run->groups[--run->total];
 }
 
+static void widen_bases(lane_run *run, uint64_t base) {
+  if (base < run->first_base) run->first_base = base;
+  if (base > run->last_base) run->last_base = base;
+}
+
 static bool same_time(uint64_t a, uint64_t b, uint64_t by) { return a ? a == b - by : !b; }
 
 /* Whether two groups behave the same from here on. */
@@ -136,6 +141,7 @@ static void absorb(lane_run *run, lane_group *g, const lane_group *other) {
   run->differ = true;
   EACH_LANE(l, other->lanes) {
     run->lane[l].base += at;
+    widen_bases(run, run->lane[l].base);
     for (int i = 0; i < WSE_CTR_COUNT; i++)
       run->extra[l][i] += counts[i];
   }
@@ -162,15 +168,24 @@ static void join(lane_run *run, lane_group *g) {
 
 /* --- execution -------------------------------------------------------------------------------------------- */
 
-static void load_row(const wse_fabric *fabric, uint32_t pe0, uint64_t lanes, const uint32_t *base, uint32_t offset,
-                     int bytes, uint32_t *to) {
+/* Out of line: what advance() has in registers is worth more. */
+static __attribute__((noinline)) void load_row(const wse_fabric *fabric, uint32_t pe0, uint64_t lanes,
+                                               const uint32_t *base, uint32_t offset, int bytes, uint32_t *to) {
+  const uint8_t *sram = sram_of(fabric, pe0);
+  if (!base && lanes == UINT64_MAX) {
+    for (size_t l = 0; l < LANES; l++)
+      to[l] = sram_load(sram + l * SRAM_PITCH, (uint16_t)offset, bytes);
+    return;
+  }
   EACH_LANE(l, lanes)
-    to[l] = sram_load(sram_of(fabric, pe0 + (uint32_t)l), (uint16_t)((base ? base[l] : 0) + offset), bytes);
+    to[l] = sram_load(sram + l * SRAM_PITCH, (uint16_t)((base ? base[l] : 0) + offset), bytes);
 }
-static void store_row(const wse_fabric *fabric, uint32_t pe0, uint64_t lanes, const uint32_t *base, uint32_t offset,
-                      int bytes, const uint32_t *from) {
+static __attribute__((noinline)) void store_row(const wse_fabric *fabric, uint32_t pe0, uint64_t lanes,
+                                                const uint32_t *base, uint32_t offset, int bytes,
+                                                const uint32_t *from) {
+  uint8_t *sram = sram_of(fabric, pe0);
   EACH_LANE(l, lanes)
-    sram_store(sram_of(fabric, pe0 + (uint32_t)l), (uint16_t)((base ? base[l] : 0) + offset), bytes, from[l]);
+    sram_store(sram + l * SRAM_PITCH, (uint16_t)((base ? base[l] : 0) + offset), bytes, from[l]);
 }
 
 /* Instructions of a group were issued in another bin of the series in the lanes that have come to the end of theirs.
@@ -469,6 +484,8 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
   run.window = window;
   run.total = 0;
   run.differ = false;
+  run.first_base = NEVER;
+  run.last_base = 0;
   run.steps = run.lane_steps = 0;
   uint16_t class = fabric->class_of[run.pe0 + (uint32_t)__builtin_ctzll(lanes)];
   run.code = fabric->classes[class].code;
@@ -490,6 +507,7 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
       uint64_t at = start->at[l];
       if (g->gap != WSE_CTR_STALL_BRANCH && !g->follows_vector) account(fabric, band, pe, at, fabric->ces[pe].gap);
       run.lane[l] = (lane_state){.base = at, .bin_first = at, .bin_end = series_bin_end(fabric, band, at)};
+      widen_bases(&run, at);
     }
     note_clocks(&run, g);
   }
