@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wse.errors import ConfigError
-from wse.models import graph, load
+from wse.models import graph, load, tensor_files
 from wse.models.load import from_hugging_face
 from wse.models.names import config_of, entries
 from wse.models.pretrained import Pretrained, export, open_pretrained
@@ -365,3 +365,66 @@ def test_a_configuration_that_has_none_is_checked():
     odd = load("nano").but(qk_norm="all")
     assert from_hugging_face(config_of(odd), "nano").qk_norm != odd.qk_norm
     assert isinstance(Pretrained({}, "x", None, {}, np.zeros, {}).type, str)
+
+
+# --- 8-bit floats ---------------------------------------------------------------------------------------------------------
+
+Q = "model.layers.0.self_attn.q_proj.weight"
+BLOCK = (12, 5)  # divides neither 32 rows nor 32 columns
+
+
+def in_8_bits(folder, kind, scales):
+    """A model whose first query matrix is in 8 bits: (that matrix in float32 by PyTorch, what is read)."""
+    torch = pytest.importorskip("torch")
+    torch_files = pytest.importorskip("safetensors.torch")
+    codes = torch.from_numpy(np.random.default_rng(5).integers(0, 256, (32, 32), np.uint8))
+    values = codes.view(getattr(torch, kind))
+    values = torch.where(torch.isfinite(values.float()), values.float(), 0.0).to(values.dtype)
+    tensors = torch_files.load_file(folder / "model.safetensors")
+    assert tensors[Q].shape == (32, 32)
+    torch_files.save_file({**tensors, Q: values, **scales}, folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "fp8", "weight_block_size": list(BLOCK)}
+    (folder / "config.json").write_text(json.dumps(config))
+    return values.float().numpy(), open_pretrained(folder).read(Q)
+
+
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2"])
+@pytest.mark.parametrize("of", ["nothing", "all", "one", "rows", "columns of rows", "blocks"])
+def test_weights_of_8_bits(folder, kind, of):
+    torch = pytest.importorskip("torch")
+    shapes = {"all": (), "one": (1,), "rows": (32,), "columns of rows": (32, 1), "blocks": (3, 7)}
+    made = np.random.default_rng(6).uniform(0.001, 3, shapes.get(of, ())).astype(np.float32)
+    name = f"{Q}_scale_inv" if of == "blocks" else f"{Q}_scale"
+    values, found = in_8_bits(folder, kind, {} if of == "nothing" else {name: torch.from_numpy(np.array(made))})
+    wide = np.ones((32, 32), np.float32)
+    if of == "blocks":
+        for row, column in np.ndindex(32, 32):
+            wide[row, column] = made[row // BLOCK[0], column // BLOCK[1]]
+    elif of != "nothing":
+        wide = np.broadcast_to(made.reshape(-1, 1), (32, 32))
+    assert found.dtype == np.float32 and np.array_equal(found, values * wide)
+    assert read(folder)[1]["layers.0.attention.q.weight"].any()
+
+
+def test_all_values_of_8_bits(tmp_path):
+    torch = pytest.importorskip("torch")
+    for name, kind in (("F8_E4M3", "float8_e4m3fn"), ("F8_E5M2", "float8_e5m2"), ("F8_E8M0", "float8_e8m0fnu")):
+        if not hasattr(torch, kind):
+            continue
+        wanted = torch.arange(256).to(torch.uint8).view(getattr(torch, kind)).float().numpy()
+        np.testing.assert_array_equal(tensor_files._BYTES[name], wanted, err_msg=name)
+        assert np.array_equal(np.signbit(tensor_files._BYTES[name][128]), np.signbit(wanted[128]))
+
+
+def test_scales_of_8_bits_that_are_wrong(folder):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(
+        ConfigError, match=r"q_proj.weight is F8_E4M3 \[32, 32\] .*_scale is \[2, 7\]; .* 12 x 5 .*\[32, 1\], \[3, 7\]"
+    ):
+        in_8_bits(folder, "float8_e4m3fn", {f"{Q}_scale": torch.ones(2, 7)})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"]["weight_block_size"] = [128, -1]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=r"weight_block_size .* two positive integers, not \[128, -1\]"):
+        open_pretrained(folder)

@@ -24,7 +24,7 @@ from .config import Transformer
 from .graph import Graph
 from .load import from_hugging_face
 from .names import NEUTRAL, Entry, config_of, entries
-from .tensor_files import Mxfp4, Place, halves, open_gguf, safetensors, write_safetensors
+from .tensor_files import Mxfp4, Place, Scaled, halves, open_gguf, safetensors, write_safetensors
 
 INDEX = "model.safetensors.index.json"
 # Files of a tokenizer, which an export copies.
@@ -156,7 +156,7 @@ def _safetensors(files: list[Path], folder: Path) -> Pretrained:
             if name in found:
                 raise ConfigError(f"{file} and {found[name].file} both have the tensor {name}")
             found[name] = place
-    places = _of_blocks(found)
+    places = _of_blocks(found, _block_of(config))
     shapes = {name: place.shape for name, place in places.items()}
     stacks = _stacks(shapes)
     for name, parts in stacks.items():
@@ -169,13 +169,30 @@ def _safetensors(files: list[Path], folder: Path) -> Pretrained:
     return Pretrained(config, str(folder), folder, shapes, read, {})
 
 
-def _of_blocks(places: Mapping[str, Place]) -> dict[str, Place | Mxfp4]:
-    """The tensors, with those in blocks of 4 bits under the name that they have without."""
-    made: dict[str, Place | Mxfp4] = dict(places)
+def _block_of(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows and columns of the blocks of 8-bit values that share a scale; 128 x 128 if the configuration is silent."""
+    given = config.get("quantization_config")
+    block = given.get("weight_block_size") if isinstance(given, dict) else None
+    if block is None:
+        return 128, 128
+    if not (isinstance(block, list) and len(block) == 2 and all(type(n) is int and n > 0 for n in block)):
+        raise ConfigError(f"weight_block_size of quantization_config is two positive integers, not {block!r}")
+    return block[0], block[1]
+
+
+def _of_blocks(places: Mapping[str, Place], block: tuple[int, int]) -> dict[str, Place | Mxfp4 | Scaled]:
+    """The tensors, with those in blocks of 4 bits under the name that they have without, and those of 8 bits with their
+    scales."""
+    made: dict[str, Place | Mxfp4 | Scaled] = dict(places)
+    for name, values in places.items():
+        for scales in (f"{name}_scale_inv", f"{name}_scale"):
+            if values.dtype in ("F8_E4M3", "F8_E5M2") and scales in places:
+                made[name] = Scaled(values, places[scales], block)
+                del made[scales]
     for name, blocks in places.items():
         whole = name.removesuffix("_blocks")
-        if whole != name and whole not in places and (scales := places.get(f"{whole}_scales")):
-            made[whole] = Mxfp4(blocks, scales)
+        if whole != name and whole not in places and (powers := places.get(f"{whole}_scales")):
+            made[whole] = Mxfp4(blocks, powers)
             del made[name], made[f"{whole}_scales"]
     return made
 

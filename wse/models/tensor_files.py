@@ -23,8 +23,29 @@ _HEADER_LIMIT = 100_000_000  # bytes, as the format's own readers have it
 
 # --- safetensors ------------------------------------------------------------------------------------------------------
 
+
+def _floats(exponent_bits: int, bias: int, infinite: bool) -> np.ndarray:
+    """float32 [256]: the values of floats of 8 bits.  infinite: the largest exponent is for infinity and no number, as
+    in IEEE 754; else only all ones are no number, as OCP says of E4M3."""
+    codes = np.arange(256)
+    mantissa_bits = 7 - exponent_bits
+    exponent, mantissa = codes >> mantissa_bits & (1 << exponent_bits) - 1, codes & (1 << mantissa_bits) - 1
+    size = np.ldexp((exponent > 0) + mantissa / (1 << mantissa_bits), np.maximum(exponent, 1) - bias)
+    if infinite:
+        size[exponent == exponent.max()] = np.nan
+        size[(exponent == exponent.max()) & (mantissa == 0)] = np.inf
+    else:
+        size[codes & 127 == 127] = np.nan
+    return np.where(codes < 128, size, -size).astype(np.float32)
+
+
 _DTYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
-_SIZES = {"F32": 4, "F16": 2, "F64": 8, "BF16": 2}
+_BYTES = {  # float32 [256]: the values of types of 8 bits
+    "F8_E4M3": _floats(4, 7, infinite=False),
+    "F8_E5M2": _floats(5, 15, infinite=True),
+    "F8_E8M0": np.append(np.ldexp(1.0, np.arange(255) - 127), np.nan).astype(np.float32),
+}
+_SIZES = {"F32": 4, "F16": 2, "F64": 8, "BF16": 2, **dict.fromkeys(_BYTES, 1)}
 _WHOLE = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}  # of tables that are no weights, never read
 
 
@@ -52,6 +73,8 @@ class Place:
         data = self.bytes()
         if self.dtype == "BF16":
             return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
+        if self.dtype in _BYTES:
+            return _BYTES[self.dtype][data].reshape(self.shape)
         return np.frombuffer(data, _DTYPES[self.dtype]).astype(np.float32).reshape(self.shape)
 
 
@@ -81,6 +104,50 @@ def safetensors(file: Path) -> dict[str, Place]:
         raise ConfigError(f"{file}: {error.strerror}") from None
     except (struct.error, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{file} is no readable safetensors file") from None
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A matrix of 8-bit floats with scales: two tensors of a safetensors file.
+
+    values: F8_E4M3 or F8_E5M2 [outputs, inputs].
+    scales: of all values, of each row ([outputs] or [outputs, 1]), or of blocks of block[0] x block[1] values.
+    ConfigError for scales of another shape.
+    """
+
+    values: Place
+    scales: Place
+    block: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if len(self.values.shape) != 2 or self.scales.shape not in self._shapes():
+            known = ", ".join(str(list(shape)) for shape in self._shapes())
+            raise ConfigError(
+                f"{self.values.file}: {self.values.name} is {self.values.dtype} {list(self.values.shape)} and "
+                f"{self.scales.name} is {list(self.scales.shape)}; with blocks of {self.block[0]} x {self.block[1]} "
+                f"the scales of a matrix are {known}"
+            )
+
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        rows, *columns = self.values.shape
+        blocks = (-(-rows // self.block[0]), *(-(-n // self.block[1]) for n in columns))
+        return (), (1,), (rows,), (rows, 1), blocks
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[outputs, inputs]."""
+        return self.values.shape
+
+    def read(self) -> np.ndarray:
+        """float32 [outputs, inputs]: each value times its scale, rounded once."""
+        values, scales = self.values.read(), self.scales.read()
+        if scales.ndim == 2 and scales.shape != (len(values), 1):
+            rows, columns = (np.arange(n) // size for n, size in zip(self.shape, self.block, strict=True))
+            scales = scales[rows[:, None], columns]
+        elif scales.ndim == 1 and len(scales) > 1:
+            scales = scales[:, None]
+        with np.errstate(over="ignore"):
+            return values * scales
 
 
 @dataclass(frozen=True)
