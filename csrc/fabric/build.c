@@ -77,6 +77,7 @@ void wse_free(wse_fabric *fabric) {
     band_free(&fabric->bands[i]);
   for (int i = 0; i < fabric->class_total; i++) {
     free(fabric->classes[i].code);
+    free(fabric->classes[i].block_at);
     free(fabric->classes[i].blocks);
   }
   free(fabric->classes);
@@ -151,6 +152,7 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   class->blocked = given->blocked;
   class->thread_priority = given->thread_priority;
   if (!scalar_blocks(fabric, class)) {
+    free(class->block_at);
     free(class->blocks);
     free(class->code);
     return -1;

@@ -151,12 +151,12 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   uint64_t accounted = start, branch_stall = 0, after_branch = after_a_branch ? UINT64_MAX : 0, loaded = 0, stored = 0,
            first = at, issued = 0;
   uint64_t bin_end = series_bin_end(fabric, band, at), in_bin = 0;
-  const scalar_block *blocks =
-      SCALAR_PROFILED || fabric->watch || fabric->reference ? NULL : class_of(fabric, pe)->blocks;
+  const pe_class *class = class_of(fabric, pe);
+  const bool timed = !SCALAR_PROFILED && !fabric->watch && !fabric->reference; /* once, by blocks */
   for (; pc < length; issued++) {
 #if !SCALAR_PROFILED
-    if (blocks && blocks[pc].n && late_at <= at && known_at <= at) {
-      const scalar_block *b = &blocks[pc];
+    if (timed && class->block_at[pc] && late_at <= at && known_at <= at) {
+      const scalar_block *b = &class->blocks[class->block_at[pc]];
       if (at + b->last < limit && at + b->last < bin_end) {
         bool branched;
         branch_stall += (at - accounted) & after_branch;

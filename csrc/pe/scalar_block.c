@@ -79,10 +79,11 @@ static bool ends_block(const pe_class *class, uint32_t pc, uint32_t *target) {
 }
 
 bool scalar_blocks(const wse_fabric *fabric, pe_class *class) {
-  uint32_t length = class->code_length;
+  uint32_t length = class->code_length, total = 1; /* block 0 is empty */
+  class->block_at = calloc(length + 1, sizeof *class->block_at);
   class->blocks = calloc(length + 1, sizeof *class->blocks);
   uint8_t *begins = calloc(length + 1, 1);
-  if (!class->blocks || !begins) {
+  if (!class->block_at || !class->blocks || !begins) {
     free(begins);
     return false;
   }
@@ -96,9 +97,14 @@ bool scalar_blocks(const wse_fabric *fabric, pe_class *class) {
   }
   for (uint32_t pc = 0; pc < length; pc++) {
     if (!begins[pc]) continue;
-    class->blocks[pc] = time_block(fabric, class, pc);
-    begins[pc + class->blocks[pc].n] = 1; /* a long block goes on as another one */
+    scalar_block block = time_block(fabric, class, pc);
+    if (!block.n) continue;
+    begins[pc + block.n] = 1; /* a long block goes on as another one */
+    class->block_at[pc] = total;
+    class->blocks[total++] = block;
   }
   free(begins);
+  scalar_block *fewer = realloc(class->blocks, total * sizeof *fewer);
+  if (fewer) class->blocks = fewer;
   return true;
 }

@@ -11,7 +11,7 @@
 
 /* Cycles are counted from the block's first one. */
 struct scalar_block {
-  uint16_t n;                       /* instructions; 0: no block begins here */
+  uint16_t n;                       /* instructions */
   uint16_t last, next;              /* cycle of the last instruction; of the one after it, if it does not branch */
   uint16_t loaded, stored;          /* bytes */
   uint16_t late_after, known_after; /* cycles from which these can be read: */

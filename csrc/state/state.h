@@ -135,7 +135,8 @@ typedef struct {
   isa_ins *code;                         /* [code_length] */
   uint32_t code_length;                  /* instructions */
   uint8_t *stretch;                      /* [code_length], see lanes_stretches; behind the code */
-  scalar_block *blocks;                  /* [code_length] (pe/scalar_block.h) */
+  uint32_t *block_at;                    /* [code_length]: the block that begins there, an index of: */
+  scalar_block *blocks;                  /* (pe/scalar_block.h); the first one is empty */
   uint8_t *kind;                         /* [code_length], see issue_kinds; behind these */
   int8_t iq_color[WSE_INPUTS];           /* color (not index) of an input queue; -1: none */
   int8_t oq_color[WSE_QUEUES];           /* ... of an output queue */
