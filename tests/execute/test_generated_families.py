@@ -296,6 +296,20 @@ def test_slopes_of_mpt(tmp_path, monkeypatch):
     assert np.abs(made.logits() - wanted).max() < 1e-2 * np.abs(wanted).max()
 
 
+@pytest.mark.parametrize("scale, times", [(3.0, 3.0), ("inv_sqrt_d_model", 24**-0.5), (None, 1.0)])
+def test_scale_of_logits_of_mpt(tmp_path, scale, times):
+    """transformers leaves out logit_scale as well."""
+    reference = saved(tmp_path, "mpt")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"logit_scale": scale}))
+    weights = read_weights(tmp_path)
+    made = Decoder(weights, layout(weights.config, 14, 3, 1))
+    made.step(IDS)
+    with torch.no_grad():
+        wanted = times * reference(torch.tensor([IDS])).logits[0, -1].numpy()
+    assert np.abs(made.logits() - wanted).max() < 1e-2 * np.abs(wanted).max()
+
+
 def test_kimi_k2(tmp_path):
     """Its files are those of deepseek_v3; layers for the prediction of several tokens are left out."""
     from safetensors.torch import load_file, save_file

@@ -133,8 +133,8 @@ def test_llama_is_supported():
 
 
 def test_a_setting_that_is_not_executed_is_named():
-    odd = published()["llama3-8b"].but(numerics=(("logit_scale", 8.0), ("embedding times", 2.0)))
-    with pytest.raises(ConfigError, match=r"generated with: settings logit_scale$"):
+    odd = published()["llama3-8b"].but(numerics=(("logits_taken_twice", 8.0), ("embedding times", 2.0)))
+    with pytest.raises(ConfigError, match=r"generated with: settings logits_taken_twice$"):
         check_supported(odd)
 
 

@@ -276,6 +276,12 @@ def maximal_update(config: Transformer, name: str) -> float:
     return setting(config, name, 1) * setting(config, f"mup_{name}", 1)
 
 
+def scale_of_logits(config: Transformer) -> float:
+    """The factor of the logits."""
+    scales = maximal_update(config, "width_scale") * maximal_update(config, "output_alpha")
+    return scales * setting(config, "logit_scale", 1)
+
+
 def scale_of_scores(config: Transformer) -> float:
     """The factor of products of queries and keys."""
     values = dict(config.numerics)

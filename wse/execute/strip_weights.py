@@ -16,7 +16,7 @@ from ..models.weights import Weights
 from ..operators import layer_shape
 from ..operators.attention_reference import slopes
 from ..operators.layer_shape import Latent, LayerShape
-from .strip_layout import Layout, maximal_update, setting
+from .strip_layout import Layout, scale_of_logits, setting
 
 WIDE = 1 << 30  # slots of a window that sees all
 NO_SINK = -1e30  # a sink in a column that has none
@@ -76,8 +76,7 @@ def tiles(weights: Weights, layout: Layout, storage: str) -> Iterator[Tile]:
         if t.layer:
             arrays["shift"] = weights.more.get("embedding_shift" if name else "shift", np.zeros(t.d_model, np.float32))
         if not name:  # a scale of the logits is one of what they are made from
-            times = np.float32(maximal_update(config, "width_scale") * maximal_update(config, "output_alpha"))
-            arrays = {array: values * times for array, values in arrays.items()}
+            arrays = {array: values * np.float32(scale_of_logits(config)) for array, values in arrays.items()}
         for array, values in arrays.items():
             yield f"{array}{name}", _along(values, rows, s), top
         if t.layer:

@@ -121,9 +121,14 @@ def opt(reading: Reading) -> None:
 
 
 def mpt(reading: Reading) -> None:
-    """attn_config, and the width of the MLP as a multiple."""
+    """attn_config, the width of the MLP as a multiple, and a scale of the logits, which may be given by its name."""
     ratio = reading.take("expansion_ratio", Integer(1, 1_000), 4)
     reading.fields["d_ff"] = ratio * reading.fields["d_model"]
+    if reading.values.get("logit_scale") == "inv_sqrt_d_model":
+        reading.taken.add("logit_scale")
+        reading.note("logit_scale", reading.fields["d_model"] ** -0.5, None)
+    else:
+        reading.note("logit_scale", reading.take("logit_scale", Number(0, 1e6)), None)
     reading.taken.add("attn_config")
     table = reading.values.get("attn_config")
     if table is None:
@@ -408,7 +413,7 @@ FAMILIES: dict[str, Family] = {
             "sequence": ("max_seq_len",), "norm_eps": ("layer_norm_epsilon",), "tied": ("tie_word_embeddings",),
         },
         {"exact": True, "positions": "alibi", "bias": False, "sequence": 2048},
-        {"logit_scale": (Number(0, 1e6), None)}, dropout=("resid_pdrop", "emb_pdrop"),
+        dropout=("resid_pdrop", "emb_pdrop"),
         only={
             "no_bias": (True,), "norm_type": ("low_precision_layernorm", "layernorm"), "embedding_fraction": (1.0, 1),
             "use_pad_tok_in_ffn": (True,),

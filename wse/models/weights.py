@@ -149,7 +149,7 @@ SETTINGS = (
     *("embedding times", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
     *(LOCAL, SCALED_ALIBI, "norm_topk_prob", "swiglu_limit", "swiglu_alpha"),
     *("scale_attn_weights", "scale_attn_by_inverse_layer_idx"),
-    *("attn_config.clip_qkv", "attn_config.softmax_scale", "attn_config.alibi_bias_max"),
+    *("attn_config.clip_qkv", "attn_config.softmax_scale", "attn_config.alibi_bias_max", "logit_scale"),
     *(f"{prefix}{name}" for prefix in ("", "mup_") for name in SCALES),
     *("rope_interleave", "topk_method", "scoring_func", "n_group", "topk_group", "routed_scaling_factor"),
     *("router_aux_loss_coef", "router_jitter_noise", "aux_loss_alpha", "seq_aux"),  # of training
