@@ -321,13 +321,35 @@ static uint64_t issue_cycle(const wse_fabric *fabric, const ce_state *ce, bool v
                          vector ? result_at : 0, dispatch);
 }
 
+/* Properties of an instruction, as bits of its `kind`.  None: it does not decode. */
+enum {
+  KIND_SCALAR = 1,
+  KIND_DONE = 2,
+  KIND_VECTOR = 4,
+  KIND_MAP = 8,      /* mapstep or maploop */
+  KIND_PRIVATE = 16, /* as isa_is_private() */
+  KIND_OTHER = 32,
+};
+
+void issue_kinds(pe_class *class) {
+  for (uint32_t pc = 0; pc < class->code_length; pc++) {
+    int op = class->code[pc].op & ~INS_IMMEDIATE;
+    bool vector = isa_is_vector(op), valid = op < OP_COUNT && !(vector && class->code[pc].op & INS_IMMEDIATE);
+    int kind = isa_is_scalar(op)                      ? KIND_SCALAR
+               : op == OP_done                        ? KIND_DONE
+               : vector                               ? KIND_VECTOR
+               : op == OP_mapstep || op == OP_maploop ? KIND_MAP
+                                                      : KIND_OTHER;
+    class->kind[pc] = valid ? (uint8_t)(kind | (isa_is_private(op) ? KIND_PRIVATE : 0)) : 0;
+  }
+}
+
 /* The instruction at pc. */
 typedef struct {
   const isa_ins *ins; /* NULL: pc is outside the code */
   int op;             /* opcode; OP_COUNT outside the code */
-  bool valid;         /* it decodes */
-  bool watched;       /* observe/watch.h: `ins` is of the copy of the code */
-  bool vector, map;   /* a vector operation; mapstep or maploop */
+  int kind;
+  bool watched; /* observe/watch.h: `ins` is of the copy of the code */
 } instruction;
 
 /* A step of the main thread: one cycle, or several if it runs ahead. */
@@ -350,10 +372,7 @@ static instruction decode(const wse_fabric *fabric, const pe_class *class, uint3
   in.watched = fabric->watch && in.ins->op == OP_WATCHED;
   if (in.watched) in.ins = &fabric->watch->code[class - fabric->classes][pc];
   in.op = in.ins->op & ~INS_IMMEDIATE;
-  bool immediate = in.ins->op & INS_IMMEDIATE;
-  in.valid = in.op < OP_COUNT && !(isa_is_vector(in.op) && immediate);
-  in.vector = isa_is_vector(in.op) && !immediate;
-  in.map = in.op == OP_mapstep || in.op == OP_maploop;
+  in.kind = class->kind[pc];
   return in;
 }
 
@@ -381,21 +400,21 @@ static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const inst
                    main_step *step) {
   ce_state *ce = &fabric->ces[pe];
   uint64_t at = step->at, now = step->now;
-  if (in->vector) {
+  if (in->kind & KIND_VECTOR) {
     uint32_t pc = ce->pc;
     if (!ce->follows_vector) dispatch = at;
     int did = issue_vector(fabric, band, pe, in->ins, dispatch, at, step->run_ahead, now);
     if (did == STOPS && ce->state == MAIN_RUN && ce->pc == pc) step->next = at > now ? at : now + 1;
     return did;
   }
-  if (in->map) {
+  if (in->kind & KIND_MAP) {
     bool takes_no_time = in->op == OP_maploop || ce->follows_vector;
     if (takes_no_time && step->sequenced-- > 0) step->budget++;
     int did = issue_map(fabric, band, pe, in->ins, at, now);
     if (did == WAITS && at > now) step->next = at;
     return did;
   }
-  if (isa_is_scalar(in->op)) {
+  if (in->kind & KIND_SCALAR) {
     const pe_class *class = class_of(fabric, pe);
     const isa_ins *code = in->ins - ce->pc;
     uint64_t limit = in->watched ? at + 1 : step->limit;
@@ -407,15 +426,6 @@ static int execute(wse_fabric *fabric, band_state *band, uint32_t pe, const inst
   return ISSUED;
 }
 
-enum { KIND_OTHER, KIND_SCALAR, KIND_DONE };
-
-void issue_kinds(pe_class *class) {
-  for (uint32_t pc = 0; pc < class->code_length; pc++) {
-    int op = class->code[pc].op & ~INS_IMMEDIATE;
-    class->kind[pc] = isa_is_scalar(op) ? KIND_SCALAR : op == OP_done ? KIND_DONE : KIND_OTHER;
-  }
-}
-
 /* Issues instructions of the main thread until one waits, stops, or lies beyond the step.  True: it stopped before one
  * that is left to the caller, and can issue in cycle step->at. */
 static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool alone, main_step *step) {
@@ -423,13 +433,13 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
   const pe_class *class = class_of(fabric, pe);
   const uint8_t threads = ce->threads;
   while (ce->state == MAIN_RUN) {
-    int kind = fabric->watch || ce->pc >= class->code_length ? KIND_OTHER : class->kind[ce->pc];
-    if (kind == KIND_SCALAR || (kind == KIND_DONE && alone)) { /* most instructions; what is below says the same */
+    int quick = fabric->watch || ce->pc >= class->code_length ? 0 : class->kind[ce->pc] & (KIND_SCALAR | KIND_DONE);
+    if (quick & KIND_SCALAR || (quick && alone)) { /* most instructions; what is below says the same */
       if (!reach_cycle(fabric, step, ce->main_at)) return false;
       if (step->together && !step->once && class->stretch[ce->pc] >= LEAST_STRETCH) return true;
       step->once = false;
       step->budget--;
-      if (kind == KIND_DONE) {
+      if (quick & KIND_DONE) {
         issue_done(fabric, band, pe, step->at);
       } else if (!run_scalars(fabric, band, pe, class->code, class->code_length, step->at, step->limit)) {
         step->next = ce->main_at;
@@ -439,20 +449,21 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
       continue;
     }
     instruction in = decode(fabric, class, ce->pc);
-    uint64_t dispatch, need = issue_cycle(fabric, ce, in.vector, in.map, &dispatch);
+    const bool vector = in.kind & KIND_VECTOR, map = in.kind & KIND_MAP, private = in.kind & KIND_PRIVATE;
+    uint64_t dispatch, need = issue_cycle(fabric, ce, vector, map, &dispatch);
     if (!reach_cycle(fabric, step, need)) return false;
-    if (!in.valid) {
+    if (!in.kind) {
       int kind = in.ins ? WSE_FAULT_BAD_OPCODE : WSE_FAULT_BAD_PC;
       ce_fault(fabric, band, pe, step->at, kind, ce->pc, in.ins ? in.ins->op : 0);
       return false;
     }
-    bool waits = in.vector || in.map ? false : !isa_is_private(in.op) || (!alone && in.op == OP_done);
+    bool waits = !vector && !map && (!private || (!alone && in.kind & KIND_DONE));
     if (step->at > step->now && waits) {
       step->next = step->at;
       return false;
     }
     if (step->together && !step->once && !in.watched && class->stretch[ce->pc] >= LEAST_STRETCH &&
-        lane_may_begin(fabric, pe, in.ins))
+        (in.kind & KIND_SCALAR || lane_may_begin(fabric, pe, in.ins)))
       return true;
     step->once = false;
     step->budget--;
@@ -462,7 +473,7 @@ static bool issue_until(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
     watch_arrives(fabric, pe, step->at);
     /* a microthread that has just begun, or goes on, shares the slots from now on */
     if (did == STOPS || (alone && ce->threads)) return false;
-    if (!alone && (in.vector ? ce->threads != threads : !in.map && !isa_is_private(in.op))) step->limit = step->now + 1;
+    if (!alone && (vector ? ce->threads != threads : !map && !private)) step->limit = step->now + 1;
   }
   return false;
 }
