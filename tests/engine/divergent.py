@@ -41,12 +41,13 @@ FIGURES = {
 
 class Writer:
     """Writes the text of one class.  receives: operations that receive beside the code; copies: they only copy, and the
-    code has loops over arrays."""
+    code has loops over arrays; loops: it mostly has loops whose lengths depend on data, also within each other."""
 
-    def __init__(self, seed: int, receives: int = 0, copies: bool = False):
+    def __init__(self, seed: int, receives: int = 0, copies: bool = False, loops: bool = False):
         self.rng = Random(seed)
         self.receives = receives
         self.copies = copies
+        self.loops = loops
         self.labels = 0
         self.routines: list[list[str]] = []
         self.depth = 0
@@ -98,6 +99,8 @@ class Writer:
             kinds += [self.condition, self.condition, self.loop, self.call]
         if self.copies:
             kinds += [self.loop_over_array, self.loop_over_array, self.vector, self.vector]
+        if self.loops:
+            kinds += [self.varied_loop] * 6
         self.depth += 1
         lines = [line for _ in range(n) for line in self.rng.choice(kinds)()]
         self.depth -= 1
@@ -196,6 +199,25 @@ class Writer:
             lines += self.pause() if self.rng.random() < 0.2 else []
         return [*lines, f"maploop {top}", f"{end}:"]
 
+    def varied_loop(self, depth: int = 0) -> list[str]:
+        """A loop over an array, by a DSR of its own, of a length that may depend on data, or of none; in its body code,
+        operations, another loop, stores into an array that is walked, or nothing."""
+        rng, top, end, element = self.rng, self.label("each"), self.label("end"), self.register()
+        lines = [f"dsr b{12 + depth}, {rng.choice(['some', 'more', 'other'])}"]
+        if rng.random() < 0.4:
+            lines += [f"stds b{12 + depth}, r16", *self.test(), "ishl32 r21, r21, 16", "iadd32 r17, r17, r21"]
+            lines += ["ior r16, r16, 0x2000"] if rng.random() < 0.3 else []  # DSD_WIDE: words of 32 bits
+            lines += [f"ldds b{12 + depth}, r16"]
+        walks = rng.random() < 0.3
+        lines += ["dsr d0, some", "dsr a0, more", "dsr b0, other"] + (["dsr d9, other"] if walks else [])
+        lines += [f"{top}:", f"mapstep {element}, b{12 + depth}, {end}"]
+        for _ in range(rng.choice([0, 1, 1, 2])):
+            kinds = [self.pause, lambda: [rng.choice([f"fmacs d0, d0, a0, {element}", f"add16 d0, a0, {element}"])]]
+            kinds += [self.system] + ([lambda: self.varied_loop(depth + 1)] if depth < 2 else [])
+            lines += rng.choice(kinds)()
+        lines += [f"mapput d9, {self.register()}"] if walks else []
+        return [*lines, f"maploop {top}", f"{end}:"]
+
     def call(self) -> list[str]:
         """A routine that is called from two places, of which the data decide."""
         name, other, end = self.label("routine"), self.label("else"), self.label("end")
@@ -212,7 +234,7 @@ class Writer:
         ]
 
 
-def build(seed: int, receives: int = 0, copies: bool = False) -> wse.Program:
+def build(seed: int, receives: int = 0, copies: bool = False, loops: bool = False) -> wse.Program:
     """receives: streams along each row, of WORDS wavelets, that every PE receives while it computes: into its data, or
     with `copies` in most programs into memory of their own."""
     rng = Random(seed)
@@ -244,7 +266,7 @@ def build(seed: int, receives: int = 0, copies: bool = False) -> wse.Program:
             pe.dsd(f"to{i}", wse.mem1d(beside, WORDS, stride=stride, offset=offset))
         pe.local_task("main", 9, active=True)
         pe.local_task("again", 10)
-        pe.code(Writer(seed * 2 + index, receives, copies).text())
+        pe.code(Writer(seed * 2 + index, receives, copies, loops).text())
         for x in range(width) if half else ():
             if (x % 3 == 0) == (index == 0):
                 p.place(pe, x)
@@ -272,9 +294,9 @@ def load(program: wse.Program, seed: int, receives: int = 0, **options) -> wse.F
     return fabric
 
 
-def compare(seed: int, receives: int = 0, copies: bool = False) -> list[str]:
+def compare(seed: int, receives: int = 0, copies: bool = False, loops: bool = False) -> list[str]:
     """What differs between the reference mode and the fast paths, on one thread and two, whole and in pieces."""
-    rng, program = Random(seed), build(seed, receives, copies)
+    rng, program = Random(seed), build(seed, receives, copies, loops)
     options = {"bins": rng.choice([4, 16]), "activity": True}
     limit = rng.choice([10_000, 10_000, 10_000, rng.randint(20, 400)])
     expected = observe(load(program, seed, receives, reference=True, **options), [], limit)
@@ -296,10 +318,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--receives", type=int, default=0)
     parser.add_argument("--copies", action="store_true")
+    parser.add_argument("--loops", action="store_true")
     options = parser.parse_args()
     differ = 0
     for seed in range(options.first, options.first + options.seeds):
-        if found := compare(seed, options.receives, options.copies):
+        if found := compare(seed, options.receives, options.copies, options.loops):
             differ += 1
             print(f"seed {seed}: {'; '.join(found)}", flush=True)
     print(f"{options.seeds} programs from seed {options.first} on: {differ} differ")

@@ -29,6 +29,13 @@ def test_random_programs(seed):
     assert divergent.compare(seed) == []
 
 
+@settings(max_examples=25)
+@given(st.integers(0, 1 << 32), st.integers(0, 2))
+def test_random_loops(seed, receives):
+    """Over arrays, of lengths that are the same in all lanes or not, within each other, with bodies of any kind."""
+    assert divergent.compare(seed, receives, copies=receives > 0, loops=True) == []
+
+
 @pytest.mark.parametrize("name", [row.name for row in divergent.SCALARS])
 @pytest.mark.parametrize("fp16", list(wse.machine.isa.FP16))
 def test_every_instruction_gives_the_bits_of_the_reference(name, fp16):
