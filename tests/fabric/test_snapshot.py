@@ -16,7 +16,7 @@ from says import says
 import wse
 from wse.bench.programs import Streams, Tasks
 from wse.errors import ConfigError
-from wse.fabric.snapshot import FORMAT
+from wse.fabric.snapshot import FORMAT, saved_options
 from wse.fabric.watch import Watch
 from wse.machine import WSE3
 
@@ -85,14 +85,15 @@ def test_a_state_is_read_in_another_process(tmp_path):
 import sys
 from wse.bench.programs import Tasks
 from wse.machine import WSE3
-tasks = Tasks.load(Tasks.program(20, 9, WSE3), 40)
+tasks = Tasks.load(Tasks.program(20, 9, WSE3), 40, threads=int(sys.argv[2]))
 tasks.fabric.restore(sys.argv[1])
 run = tasks.fabric.run()
 tasks.check(run)
 print(run.cycles, int(run.total("busy_scalar")), int(run.links.sum()))
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-P", "-c", code, str(tmp_path / "state")]
+    threads = saved_options(tmp_path / "state")["threads"]
+    command = [sys.executable, "-P", "-c", code, str(tmp_path / "state"), str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.stderr == ""
     assert done.stdout.split() == [
