@@ -85,7 +85,7 @@ def test_a_state_is_read_in_another_process(tmp_path):
 import sys
 from wse.bench.programs import Tasks
 from wse.machine import WSE3
-tasks = Tasks.load(Tasks.program(20, 9, WSE3), 40, threads=int(sys.argv[2]))
+tasks = Tasks.load(Tasks.program(20, 9, WSE3), 40, threads=int(sys.argv[2]), team="all")
 tasks.fabric.restore(sys.argv[1])
 run = tasks.fabric.run()
 tasks.check(run)
