@@ -71,15 +71,18 @@ static void band_free(band_state *band) {
   free(band->profile);
 }
 
+static void class_free(pe_class *class) {
+  free(class->code);
+  free(class->block_at);
+  free(class->blocks);
+}
+
 void wse_free(wse_fabric *fabric) {
   if (!fabric) return;
   for (int i = 0; i < fabric->band_total; i++)
     band_free(&fabric->bands[i]);
-  for (int i = 0; i < fabric->class_total; i++) {
-    free(fabric->classes[i].code);
-    free(fabric->classes[i].block_at);
-    free(fabric->classes[i].blocks);
-  }
+  for (int i = 0; i < fabric->class_total; i++)
+    class_free(&fabric->classes[i]);
   free(fabric->classes);
   free(fabric->filters);
   for (int i = 0; i < fabric->stream_total; i++)
@@ -152,9 +155,7 @@ int wse_add_class(wse_fabric *fabric, const wse_class *given) {
   class->blocked = given->blocked;
   class->thread_priority = given->thread_priority;
   if (!scalar_blocks(fabric, class)) {
-    free(class->block_at);
-    free(class->blocks);
-    free(class->code);
+    class_free(class);
     return -1;
   }
   return fabric->class_total++;

@@ -107,12 +107,11 @@ span memory_op_span(const memory_op *op, uint8_t *sram) {
                 .overlaps = overwrites(&op->dst, &op->src0) || overwrites(&op->dst, &op->src1)};
 }
 
-static void save_address(const memory_operand *operand, uint32_t n, uint32_t from) {
-  if (operand->dsr && operand->dsr[from].flags & DSD_SAVE_ADDRESS)
-    operand->dsr[from].base = (uint16_t)(operand->base + (int32_t)n * operand->stride);
-}
-
 static bool saves(const memory_operand *operand) { return operand->dsr && operand->dsr->flags & DSD_SAVE_ADDRESS; }
+
+static void save_address(const memory_operand *operand, uint32_t n, uint32_t from) {
+  if (saves(operand)) operand->dsr[from].base = (uint16_t)(operand->base + (int32_t)n * operand->stride);
+}
 
 bool memory_op_saves(const memory_op *op) { return saves(&op->dst) || saves(&op->src0) || saves(&op->src1); }
 

@@ -36,7 +36,7 @@ void memory_op_run(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_
                    const slot_entry *slots, uint64_t first);
 /* Its elements in an SRAM. */
 span memory_op_span(const memory_op *op, uint8_t *sram);
-/* Its DSRs that save their address, those of the PE `from` PEs further on. */
+/* Its DSRs that save their address, those of the PE `from` PEs further on, which are the same. */
 void memory_op_save(const memory_op *op, uint32_t from);
 bool memory_op_saves(const memory_op *op); /* whether that changes anything */
 

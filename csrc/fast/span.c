@@ -1,7 +1,7 @@
 /* span.c - vector instructions over whole operands in memory.
  *
- * Compiled once per instruction set of the host (span_avx2.c, span_avx512.c and span_avx512_fp16.c include it).  The results are the
- * same to the bit; only the number of elements per host instruction differs.
+ * Compiled once per instruction set of the host (span_avx2.c, span_avx512.c and span_avx512_fp16.c include it).  The
+ * results are the same to the bit; only the number of elements per host instruction differs.
  *
  * Elements are loaded into local arrays in chunks of 64, computed, and stored, so that the compiler sees a loop without
  * aliases.  Operands that overlap, and instructions with a carry, are computed element by element in order.  Only the

@@ -246,10 +246,7 @@ static bool before_alone(wse_fabric *fabric, band_state *band, uint32_t pe, uint
   ce_state *ce = &fabric->ces[pe];
   ce->waits = NO_CAUSE;
   if (ce->state == MAIN_RUN) return true;
-  if (ce->main_at > now) { /* a wavelet has woken it between two tasks */
-    if (task_possible(fabric, pe)) wake_ce(fabric, band, pe, now, ce->main_at);
-    return false;
-  }
+  if (arrival_is_early(fabric, band, pe, now)) return false;
   if (class_of(fabric, pe)) start_task(fabric, band, pe, now, P(fabric, task_start_cycles));
   if (ce->state == MAIN_RUN) return true;
   wheel_remove(fabric, band, pe);
@@ -265,10 +262,7 @@ static void after_alone(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
     after_slot(fabric, band, pe, grant, false, next, NEVER, now);
     return;
   }
-  if (ce->waits != NO_CAUSE) {
-    granted(fabric, pe, GRANT_NONE, &next);
-    gap_from(fabric, band, pe, now, ce->waits);
-  }
+  if (ce->waits != NO_CAUSE) gap_from(fabric, band, pe, now, ce->waits);
   if (ce->state == MAIN_IDLE) next = task_possible(fabric, pe) ? ce->main_at : NEVER;
   else if (used && next == NEVER) next = now + 1;
   wheel_remove(fabric, band, pe);

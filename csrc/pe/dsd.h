@@ -56,9 +56,6 @@ static inline uint16_t dsd_end(const dsr *d, const xdsr *x, uint32_t n) {
   return dsd_address(d, x, n);
 }
 
-/* The bytes of a word of the host are in the machine's order. */
-enum { HOST_IS_LITTLE = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ };
-
 static inline uint32_t sram_load16(const uint8_t *sram, uint16_t at) {
   uint16_t v;
   if (at > WSE_SRAM - 2) return at < WSE_SRAM ? sram[at] : 0;
@@ -72,13 +69,13 @@ static inline void sram_store16(uint8_t *sram, uint16_t at, uint32_t value) {
 }
 static inline uint32_t sram_load(const uint8_t *sram, uint16_t at, int size) {
   uint32_t word;
-  if (HOST_IS_LITTLE && size == 4 && at <= WSE_SRAM - 4) return memcpy(&word, sram + at, 4), word;
+  if (size == 4 && at <= WSE_SRAM - 4) return memcpy(&word, sram + at, 4), word;
   if (size == 1) return at < WSE_SRAM ? sram[at] : 0;
   uint32_t low = sram_load16(sram, at);
   return size == 2 ? low : low | sram_load16(sram, (uint16_t)(at + 2)) << 16;
 }
 static inline void sram_store(uint8_t *sram, uint16_t at, int size, uint32_t value) {
-  if (HOST_IS_LITTLE && size == 4 && at <= WSE_SRAM - 4) {
+  if (size == 4 && at <= WSE_SRAM - 4) {
     memcpy(sram + at, &value, 4);
     return;
   }

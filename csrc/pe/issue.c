@@ -520,7 +520,7 @@ uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint6
     steps[l] = begin_step(fabric, NEVER, now);
     steps[l].together = true;
   }
-  while (goes_on) {
+  for (;;) {
     uint64_t ready = 0;
     EACH_LANE(l, goes_on) {
       if (!issue_until(fabric, band, fabric->block_pe[block] + l, true, &steps[l])) continue;
@@ -529,9 +529,9 @@ uint64_t issue_lanes(wse_fabric *fabric, band_state *band, uint32_t block, uint6
       start.sequenced[l] = (uint8_t)(SEQUENCED - steps[l].sequenced);
       start.issued[l] = 0;
     }
+    if (!ready) break;
     goes_on = ready;
-    uint64_t limit = ready ? steps[__builtin_ctzll(ready)].limit : 0,
-             took = lanes_run(fabric, band, block, ready, limit, &start);
+    uint64_t took = lanes_run(fabric, band, block, ready, steps[__builtin_ctzll(ready)].limit, &start);
     EACH_LANE(l, ready) {
       uint32_t pe = fabric->block_pe[block] + (uint32_t)l;
       steps[l].together = took >> l & 1 && !start.scattered;

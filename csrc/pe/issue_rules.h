@@ -34,11 +34,15 @@ static inline uint64_t loaded_cycle(const wse_fabric *fabric, uint64_t at) {
   return at + (uint64_t)P(fabric, dsr_load_cycles) - 1 + (uint64_t)P(fabric, dsr_to_op_cycles);
 }
 
-/* The main thread's instruction continues in cycle `at`.  Returns whether it had waited for a wavelet or a
- * microthread. */
+/* Whether a main thread has waited for a wavelet or a microthread until its next instruction. */
+static inline bool has_waited(const ce_state *ce) {
+  return ce->gap == WSE_CTR_STALL_INPUT || ce->gap == WSE_CTR_STALL_OUTPUT;
+}
+
+/* The main thread's instruction continues in cycle `at`.  Returns whether it had waited. */
 static inline bool end_wait(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t at) {
   ce_state *ce = &fabric->ces[pe];
-  if (ce->gap != WSE_CTR_STALL_INPUT && ce->gap != WSE_CTR_STALL_OUTPUT) return false;
+  if (!has_waited(ce)) return false;
   account(fabric, band, pe, at, ce->gap);
   ce->gap = WSE_CTR_STALL_START;
   return true;

@@ -150,7 +150,7 @@ static void load_dsrs(lane_run *run, const lane_group *g, const isa_ins *ins) {
 static bool plain_instruction(lane_run *run, lane_group *g, const isa_ins *ins, int op) {
   wse_fabric *fabric = run->fabric;
   uint64_t at = g->at;
-  if (!is_plain(ins, op) || !in_window(g, at)) return false;
+  if (!in_window(g, at)) return false;
   group_account(g, at, g->gap);
   group_account(g, at + 1, WSE_CTR_BUSY_SCALAR);
   g->counts[WSE_CTR_SYSTEMS]++;
@@ -235,9 +235,7 @@ bool lane_may_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins) {
 bool lane_operation(lane_run *run, lane_group *g) {
   const isa_ins *ins = &run->code[g->pc];
   int op = ins->op & ~INS_IMMEDIATE;
-  if (op >= OP_COUNT) return false;
-  if (op == OP_maploop) return map_instruction(run, g, ins, false);
-  if (op == OP_mapstep) return operand_dsr(ins->b) >= 0 && map_instruction(run, g, ins, true);
-  if (!isa_is_vector(op)) return plain_instruction(run, g, ins, op);
-  return !(ins->op & INS_IMMEDIATE) && memory_operation(run, g, ins);
+  if (!lane_may_execute(ins)) return false;
+  if (op == OP_mapstep || op == OP_maploop) return map_instruction(run, g, ins, op == OP_mapstep);
+  return isa_is_vector(op) ? memory_operation(run, g, ins) : plain_instruction(run, g, ins, op);
 }

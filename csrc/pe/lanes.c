@@ -494,8 +494,7 @@ uint64_t lanes_run(wse_fabric *fabric, band_state *band, uint32_t block, uint64_
   EACH_LANE(l, lanes) {
     uint32_t pe = run.pe0 + (uint32_t)l;
     const ce_state *ce = &fabric->ces[pe];
-    bool waited = ce->gap == WSE_CTR_STALL_INPUT || ce->gap == WSE_CTR_STALL_OUTPUT;
-    if (fabric->class_of[pe] == class && ce->accounted <= start->at[l] && !(ce->follows_vector && waited))
+    if (fabric->class_of[pe] == class && ce->accounted <= start->at[l] && !(ce->follows_vector && has_waited(ce)))
       able |= (uint64_t)1 << l;
   }
   if (__builtin_popcountll(able) < LEAST_LANES) return 0;

@@ -151,8 +151,10 @@ uint64_t SCALAR_RUN(wse_fabric *fabric, band_state *band, uint32_t pe, const isa
   uint64_t accounted = start, branch_stall = 0, after_branch = after_a_branch ? UINT64_MAX : 0, loaded = 0, stored = 0,
            first = at, issued = 0;
   uint64_t bin_end = series_bin_end(fabric, band, at), in_bin = 0;
+#if !SCALAR_PROFILED
   const pe_class *class = class_of(fabric, pe);
-  const bool timed = !SCALAR_PROFILED && !fabric->watch && !fabric->reference; /* once, by blocks */
+  const bool timed = !fabric->watch && !fabric->reference; /* once, by blocks */
+#endif
   for (; pc < length; issued++) {
 #if !SCALAR_PROFILED
     if (timed && class->block_at[pc] && late_at <= at && known_at <= at) {

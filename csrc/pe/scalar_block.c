@@ -5,7 +5,9 @@
 
 #include "pe/scalar_rules.h"
 
-enum { MOST = 64, MOST_CYCLES = 1 << 12 }; /* of a block; no instruction takes as many cycles */
+/* Of a block: instructions, and cycles until its last instruction.  If that takes more than 16 bits hold, there is no
+ * block. */
+enum { MOST = 64, MOST_CYCLES = 1 << 12 };
 
 #define WAITED(cause)
 #define LATE_FOR(cause)

@@ -55,12 +55,12 @@ enum {
 /* --- router ----------------------------------------------------------------------------------------------- */
 
 enum {
-  LANES = 64, /* routers of a block */
-  CACHED_BLOCKS = 512,
-  SLICES = 3,       /* bits of a bit-sliced counter */
-  MAX_CAPACITY = 7, /* of a buffer: what SLICES bits count */
-  MAX_RING = 8,     /* slots of a buffer's ring: a power of two, MAX_CAPACITY or more */
-  LINE = 64,        /* bytes of a cache line */
+  LANES = 64,          /* routers of a block */
+  CACHED_BLOCKS = 512, /* a fabric of no more stays in the host's cache */
+  SLICES = 3,          /* bits of a bit-sliced counter */
+  MAX_CAPACITY = 7,    /* of a buffer: what SLICES bits count */
+  MAX_RING = 8,        /* slots of a buffer's ring: a power of two, MAX_CAPACITY or more */
+  LINE = 64,           /* bytes of a cache line */
   /* bytes from one SRAM to the next: one address of the PEs of a block lies in different sets of the host's cache */
   SRAM_PITCH = WSE_SRAM + LINE,
 };
@@ -277,7 +277,7 @@ struct wse_fabric {
   pace pace;         /* how fast one and all of them are.  Writer: wse_run */
   /* Every PE is stepped in every cycle, one wavelet and one element at a time; for comparison with the fast paths:
    *   run-ahead       issue.c, arrival.c: the main thread executes private instructions ahead of the fabric's cycle
-   *   lanes           lanes.c: scalar instructions of many compute elements of a block at once
+   *   lanes           lanes.c: instructions of many compute elements of a block at once
    *   scalar_block.c  scalar instructions without a branch between them are timed once for their class
    *   memory_op.c     operations over memory operands with constant strides, whole; span.c: their elements in chunks
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses

@@ -27,9 +27,11 @@ FIGURES = {
 
 def instruction(rng: Random) -> str:
     """A scalar instruction that does not branch; its operands are often those of the ones before."""
-    register = lambda: f"r{rng.randint(1, 5)}"  # noqa: E731 - a word for what follows
-    kind = rng.random()
-    if kind < 0.4:
+
+    def register() -> str:
+        return f"r{rng.randint(1, 5)}"
+
+    if rng.random() < 0.4:
         size = rng.choice(("16", "32"))
         place = rng.choice(("data", "r9", f"r9+{4 * rng.randint(0, 3)}"))
         return f"{rng.choice(('ld', 'st'))}{size} {register()}, [{place}]"

@@ -407,7 +407,7 @@ def test_weights_of_8_bits(folder, kind, of):
     assert read(folder)[1]["layers.0.attention.q.weight"].any()
 
 
-def test_all_values_of_8_bits(tmp_path):
+def test_all_values_of_8_bits():
     torch = pytest.importorskip("torch")
     for name, kind in (("F8_E4M3", "float8_e4m3fn"), ("F8_E5M2", "float8_e5m2"), ("F8_E8M0", "float8_e8m0fnu")):
         if not hasattr(torch, kind):

@@ -76,7 +76,8 @@ def tiles(weights: Weights, layout: Layout, storage: str) -> Iterator[Tile]:
         if t.layer:
             arrays["shift"] = weights.more.get("embedding_shift" if name else "shift", np.zeros(t.d_model, np.float32))
         if not name:  # a scale of the logits is one of what they are made from
-            arrays = {array: values * np.float32(scale_of_logits(config)) for array, values in arrays.items()}
+            times = np.float32(scale_of_logits(config))
+            arrays = {array: values * times for array, values in arrays.items()}
         for array, values in arrays.items():
             yield f"{array}{name}", _along(values, rows, s), top
         if t.layer:
