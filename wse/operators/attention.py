@@ -30,6 +30,8 @@ keeps as a third vector.  The forward pass has the operand sinks, f32 [heads], t
 A cap c makes the scores c tanh(scores / c), before the mask.  The exponential then has no scale, and dS the factor
 1 - (score / c)^2.
 
+With dropout, a mask M (dropout.py) multiplies what the softmax gives: o uses M P, dv uses M e, dP' has the factor M.
+
 ALiBi adds slope (j - i) to the scores.  Adding slope j is enough, because a term that is common to all keys of a query
 does not change softmax.
 
@@ -51,7 +53,7 @@ from dataclasses import replace
 from ..machine import isa
 from ..program.fragments import f32
 from ..records import dataclass
-from . import math_functions
+from . import dropout, math_functions
 from .attention_shape import AttentionShape
 from .attention_space import WorkSpace, transposer
 from .code import Code, Routine, Vec, register, routine
@@ -96,6 +98,15 @@ class Attention(AttentionShape):
                 math_functions.exp(c, work.scratch, power, exponent, self.size == 2, self.power_scale)
                 c.op("fadds", work.vector, work.vector, power)
             math_functions.reciprocal(c, work.vector, inverse, work.scratch)
+            if self.dropout:
+                everything = c.new_label()
+                c.forget()
+                c(f"ld16 r2, [{dropout.DRAW}+6]", f"bz r2, {everything}")
+                self._draw(c)
+                c.op("fmuls", e, e, work.mask)
+                if self.size == 2:
+                    c.op("fs2h", work.half, e)
+                c.label(everything)
             self.clear(c, work.sums)
             self.mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
             out = c.widened(work.sums, e.part(0, work.sums.n))
@@ -142,10 +153,15 @@ class Attention(AttentionShape):
                 c(f"fmuls {d}, {a}, {b}")
             if size == 2:
                 c.op("fs2h", work.outer, values)
-            self.transpose(c, name, e)
+            if self.dropout:
+                self._draw(c)
+                c.op("fmuls", scores, e, work.mask)
+            self.transpose(c, name, scores if self.dropout else e)
             self.mix(c, work.mixed, work.turned, work.outer, s, transposed=True)
             # dS
             self.score(c, v, work.outer, s, mask=False)
+            if self.dropout:
+                c.op("fmuls", scores, scores, work.mask)
             c.op("fmovs", work.vector, 0.0)
             self.reduce(c, "fadds", work.vector, scores, e, work.scratch)
             c.op("fmuls", work.scratch, work.vector, inverse)
@@ -205,6 +221,10 @@ class Attention(AttentionShape):
         def advance(names: tuple[str, ...], by: int) -> None:
             c(*(f"iadd32 {at[name]}, {at[name]}, {by & 0xFFFFFFFF:#x}" for name in names))
 
+        if self.dropout:  # the place of the first head of the first sequence
+            c.forget()
+            c("ld16 r2, [row]", f"imul32 r2, r2, {sequences * self.all_heads}", "ld16 r3, [column]")
+            c(f"imul32 r3, r3, {self.heads}", "iadd32 r2, r2, r3", f"mov r3, {dropout.PLACE}", "st32 r2, [r3]")
         top("r22")
         top("r23")
         if begin is not None:
@@ -226,6 +246,8 @@ class Attention(AttentionShape):
             advance(by_kv, along - self.kv_heads * step)
             advance(("stash",), 4 * self.sequence - self.heads * stash)
             advance(extra, -4 * self.heads)
+            if self.dropout:
+                self._next_place(c, self.all_heads - self.heads)
         again("r22")
 
     # --- calls of the shared subroutines ------------------------------------------------------------------------------
@@ -254,6 +276,15 @@ class Attention(AttentionShape):
             c.call(f"{self.label}_mask")
             if 0 < self.window < self.sequence:
                 c.call(f"{self.label}_window")
+
+    def _draw(self, c: Code) -> None:
+        """work.mask = the mask of this head and sequence; the place becomes that of the next head."""
+        c.call(f"{self.label}_draw")
+        self._next_place(c, 1)
+
+    def _next_place(self, c: Code, by: int) -> None:
+        c.forget()
+        c(f"mov r3, {dropout.PLACE}", "ld32 r2, [r3]", f"iadd32 r2, r2, {by}", "st32 r2, [r3]")
 
     def _load_sink(self, c: Code, sinks: str) -> None:
         """r17 = the head's sink, in the units of scores."""
@@ -346,6 +377,8 @@ class Attention(AttentionShape):
         math_functions.exp(c, scores, work.e, work.exponent, self.size == 2, self.power_scale)
         if self.cap:
             pieces["capped"] = self._shared_cap(scores, work.capping)
+        if self.dropout:
+            pieces["draw"] = self._shared_draw(work)
         return "".join(routine(f"{self.label}_{piece}", (), code, 0).text for piece, code in pieces.items())
 
     @contextmanager
@@ -413,6 +446,21 @@ class Attention(AttentionShape):
         c.label(top)
         math_functions.softcap(c, Vec("r17", n), work, self.cap, self.scale)
         c(f"iadd32 r17, r17, {4 * n}", "isub32 r18, r18, 1", f"bnz r18, {top}")
+        c.forget()
+        return c
+
+    def _shared_draw(self, work: WorkSpace) -> Code:
+        """The mask, a chunk at a time."""
+        c, n = Code(), work.drawing.x.n
+        top = c.new_label()
+        c.address("r17", work.mask.at, work.mask.offset)
+        c(f"ld32 r19, [{dropout.PLACE}]", f"mov r18, {work.mask.n // n}", "mov r20, 0")
+        c.label(top)
+        c.op("mov16", work.drawing.x, "r19")
+        dropout.count(c, work.drawing.y, "r20")
+        work.drawing.encrypt(c)
+        work.drawing.mask(c, Vec("r17", n), self.dropout)
+        c(f"iadd32 r17, r17, {4 * n}", f"iadd32 r20, r20, {n}", "isub32 r18, r18, 1", f"bnz r18, {top}")
         c.forget()
         return c
 

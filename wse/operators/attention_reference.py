@@ -26,10 +26,12 @@ def reference(
     do: np.ndarray | None = None,
     slopes: np.ndarray | None = None,
     sinks: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Attention in float64: (o,), or (o, dq, dk, dv) if do is given.  All arrays are tiles [rows, tokens].
 
-    slopes: float [heads], for ALiBi.  sinks: float [heads]; if do is given, their gradient follows dv.
+    slopes: float [heads], for ALiBi.  sinks: float [heads]; if do is given, their gradient follows dv.  mask: of
+    dropout, float [heads, sequences of the tile, queries, keys].
     """
     s, group = shape.sequence, shape.heads // shape.kv_heads
 
@@ -61,12 +63,13 @@ def reference(
     p = np.exp(scores - scores.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     p, of_sink = p[..., :s], p[..., s:]
-    o = p @ v
+    mask = np.ones(1) if mask is None else np.asarray(mask, np.float64)
+    o = (p * mask) @ v
     if do is None:
         return (tile(o),)
     do = heads(do)
-    dp = do @ v.swapaxes(-1, -2)
+    dp = do @ v.swapaxes(-1, -2) * mask
     mean = (p * dp).sum(axis=-1, keepdims=True)
     ds = p * (dp - mean) * shape.scale * slope
-    made = tile(o), tile(ds @ k), tile(shared(ds.swapaxes(-1, -2) @ q)), tile(shared(p.swapaxes(-1, -2) @ do))
+    made = tile(o), tile(ds @ k), tile(shared(ds.swapaxes(-1, -2) @ q)), tile(shared((p * mask).swapaxes(-1, -2) @ do))
     return made if sinks is None else (*made, -(of_sink * mean).sum(axis=(1, 2, 3)))

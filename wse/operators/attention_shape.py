@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..errors import ConfigError
 from ..program.fragments import f32
 from ..records import dataclass
+from .dropout import kept
 
 BLOCKS = 4  # most blocks of keys under a causal mask
 
@@ -19,8 +20,9 @@ class AttentionShape:
     heads, kv_heads: heads per tile.  d_head: features per head.  sequence: tokens per sequence.  tokens: tokens per
     tile, a multiple of `sequence`.  size: bytes of an element, 2 or 4.  half: 16-bit sums.  window: tokens that a query
     sees, itself and those before; 0: all.  cap: scores become cap tanh(scores / cap); 0: they stay.  sinks: heads have.
+    dropout: rate at which what the softmax gives is dropped.  all_heads: heads of the row of PEs, for dropout.
     Raises ConfigError for half with 4-byte elements, for alibi or a window without causal, for a negative window, and
-    for a cap below 0 or with alibi, and for sinks with alibi.
+    for a cap below 0 or with alibi, for sinks with alibi, and for a rate that `dropout.kept` refuses.
     """
 
     heads: int
@@ -35,6 +37,8 @@ class AttentionShape:
     window: int = 0
     cap: float = 0.0
     sinks: bool = False
+    dropout: float = 0.0
+    all_heads: int = 0
     masks_itself: ClassVar[bool] = False  # a subclass applies the mask that `causal` would
 
     @property
@@ -83,7 +87,8 @@ class AttentionShape:
     @property
     def _seen(self) -> str:
         capped = f"_cap_{f32(self.cap)}" if self.cap else ""
-        return (f"_window_{self.window}" if self.window else "") + capped + "_sinks" * self.sinks
+        drops = f"_dropout_{kept(self.dropout)}_{self.all_heads}" if self.dropout else ""
+        return (f"_window_{self.window}" if self.window else "") + capped + "_sinks" * self.sinks + drops
 
     @property
     def sum_size(self) -> int:
@@ -105,3 +110,4 @@ class AttentionShape:
             raise ConfigError(f"a cap of scores is above 0, without alibi, or 0 for none, not {self.cap:g}")
         if self.sinks and self.alibi:
             raise ConfigError("attention has sinks or alibi, not both")
+        kept(self.dropout)

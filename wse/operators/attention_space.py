@@ -8,6 +8,8 @@ from ..machine import isa
 from . import math_functions
 from .attention_shape import AttentionShape
 from .code import Code, Vec, Work, routine
+from .dropout import CHUNK as DRAWN
+from .dropout import Drawing
 
 CHUNK = 256  # elements of scores that are capped at a time
 
@@ -33,6 +35,9 @@ class WorkSpace:
             chunk = next(m for m in range(min(n, CHUNK), 0, -1) if n % m == 0)
             a, b, more = (work.take(chunk, bank=bank) for bank in (2, 6, 0))
             self.capping = math_functions.Cap(a, b, more, work.take(chunk, 2))
+        if shape.dropout:
+            self.mask = work.take(n, bank=2)
+            self.drawing = Drawing(work, next(m for m in range(min(n, DRAWN), 0, -1) if n % m == 0))
         if backward:
             self.slope = work.take(n, bank=0) if shape.cap else self.scores
             self.turned = self.half if size == 2 else work.take(n, bank=2)
