@@ -48,16 +48,19 @@ def gradient_errors(got, expected):
     return found
 
 
-def pass_against_pytorch(execution, batch, bound, scale):
+def pass_against_pytorch(execution, batch, bound, scale, draw=None):
     """Runs a pass with random tokens and weights; its loss and every gradient are within `bound` of PyTorch's.
+
+    draw: of the masks of a graph with dropout.
 
     Returns the Pass, the tokens, and (relative error, cosine) by tensor.
     """
     tokens = random_tokens(execution.graph.model, batch)
     weights = random_weights(execution.graph)
     execution.load(weights)
-    done = execution.run(*tokens, scale)
-    loss, expected = reference.gradients(execution.graph, weights, *tokens)
+    done = execution.run(*tokens, scale, **({} if draw is None else {"draw": draw}))
+    draws = () if draw is None else (draw,)
+    loss, expected = reference.gradients(execution.graph, weights, *tokens, draws=draws)
     assert done.loss == pytest.approx(loss, rel=bound / 10)
     assert set(done.gradients) == set(expected)
     got = {name: g / np.float32(scale) for name, g in done.gradients.items()}

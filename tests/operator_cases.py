@@ -2,6 +2,7 @@
 docs/transformers.md says of the two modes."""
 
 from wse.models import load
+from wse.models.dropout import Rates
 
 _LLAMA = load("nano-llama").but(sequence=8, layers=1)
 _GPT = load("nano-1").but(sequence=8)
@@ -66,5 +67,6 @@ REFUSED = {
         _LLAMA.but(kv_rank=16, d_rope=4, d_value=8, d_head=8),
         "keys of nano-llama is of kind concat|has d_value",
     ),
-    "dropout": (_GPT.but(numerics=(("resid_pdrop", 0.1),)), "has resid_pdrop 0.1"),
 }
+# Executed in streaming mode, of a graph in which operators drop.
+DROPOUT = {"dropout": (_GPT, Rates(0.1, 0.2, 0.3))}

@@ -147,4 +147,5 @@ def test_the_table_of_operators_is_that_of_the_tests():
     wanted = dict.fromkeys(operator_cases.BOTH, ("executed", "executed"))
     wanted |= dict.fromkeys(operator_cases.STREAMING, ("executed", "refused"))
     wanted |= {name: ("executed", "refused") for name in operator_cases.WIDE if not name.startswith("the same")}
+    wanted |= dict.fromkeys(operator_cases.DROPOUT, ("executed", "refused"))
     assert found == wanted | dict.fromkeys(operator_cases.REFUSED, ("refused", "refused"))

@@ -192,6 +192,33 @@ def test_a_model_in_files_is_trained_logged_and_exported(text, tmp_path, llama):
     assert resumed["losses"] == done["losses"]
 
 
+@pytest.mark.parametrize("passes", [1, 2])
+def test_dropout_is_that_of_the_reference_and_resumes_to_the_bit(text, tmp_path, passes):
+    run = (*COMMON, "--data", text, "--dropout", 0.2, "--micro-batches", passes)
+    plain, whole = document(*COMMON, "--data", text, "--micro-batches", passes), document(*run, "--reference")
+    assert abs(whole["reference"]["difference"]) < 1e-4 and abs(whole["reference"]["held_out_difference"]) < 1e-4
+    assert whole["dropout"] == [0.2, 0.2, 0.2] and "dropout" not in plain and whole["losses"] != plain["losses"]
+    document(*run, "--until", 3, "--checkpoint", tmp_path / "half")
+    assert document(*run, "--resume", tmp_path / "half")["losses"] == whole["losses"]
+    result = sh(*COMMON, "--data", text, "--micro-batches", passes, "--dropout", 0.3, "--resume", tmp_path / "half")
+    assert result.exit_code == 2 and "its dropout is [0.2, 0.2, 0.2], not [0.3, 0.3, 0.3]" in result.stderr
+
+
+def test_dropout_of_a_configuration(text, tmp_path, llama):
+    config = llama / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"attention_dropout": 0.4}))
+    files = ("--init", llama, "--layers", 1, "--sequence", 8, "--data", text)
+    done = document(*RUN, *files, "--lora", 2, "--reference")
+    assert done["dropout"] == [0, 0, 0.4] and abs(done["reference"]["difference"]) < 1e-4
+    plain, none = (document(*RUN, *files, *words) for words in (("--no-dropout",), ("--dropout", 0)))
+    assert "dropout" not in plain and plain["losses"] == none["losses"]
+    assert document(*RUN, *files, "--dropout", 0.1)["dropout"] == [0.1, 0.1, 0.1]
+    described = ("train", "--model", config, "--steps", "1", "--batch", "2", "--sequence", 8, "--data", text)
+    assert document(*described, "--dropout", 0.3)["dropout"] == [0.3, 0.3, 0.3]
+    result = sh(*described)
+    assert result.exit_code == 2 and "has attention_dropout 0.4: give its rate, as --dropout 0.4" in result.stderr
+
+
 def test_adapters_are_trained_and_exported(text, tmp_path, llama):
     files = ("--init", llama, "--layers", 1, "--sequence", 8, "--data", text, "--lora", 2, "--lr", 0.05)
     out, adapter = tmp_path / "out", tmp_path / "adapter"
@@ -227,6 +254,8 @@ def test_a_new_run_from_a_checkpoint_has_new_data_and_settings(text, tmp_path):
     [
         (("--layers", "3"), "--layers 3: nano has 2 layers"),
         (("--lora", "2"), "--lora is of a model that --init reads"),
+        (("--dropout", "1"), "--dropout"),
+        (("--dropout", "0.1", "--no-dropout"), "--no-dropout trains without dropout: leave out --dropout 0.1, or it"),
         (("--adapter", "out"), "--adapter is of a run with --lora"),
         (("--init", "FILES", "--lora", "900"), "has a rank below both, not 900"),
         (("--reduce-vocab",), "--reduce-vocab is of a model that --init reads"),

@@ -9,6 +9,7 @@ from wse.execute.streaming import Streaming
 from wse.machine.parameters import Machine
 from wse.memoryx import MemoryX
 from wse.models import graph, load
+from wse.models.dropout import Rates, dropped
 from wse.plan import floorplan
 from wse.train import loop
 
@@ -93,3 +94,27 @@ def test_caps_and_sinks_cost_what_executing_them_does(changes, bound):
             (name,) = [name for name in spans[False] if name.startswith(f"{kind}.{phase}")]
             executed = spans[True][name] - spans[False][name]
             assert times[True][i] - times[False][i] == pytest.approx(executed, rel=bound, abs=20), name
+
+
+@pytest.mark.parametrize("model, batch, grid", [("nano", 2, (4, 2)), ("nano", 4, (4, 2)), ("nano-llama", 2, (4, 2))])
+def test_dropout_costs_what_executing_it_does(model, batch, grid):
+    plain = graph(load(model).but(layers=1, sequence=16))
+    spans = []
+    for made in (plain, dropped(plain, Rates(0.1, 0.1, 0.1))):
+        execution = Streaming(made, batch, Machine("wse3"), MemoryX(), dtype="bf16", grid=grid)
+        execution.load(loop.initial(made, seed=0))
+        done = execution.run(*np.zeros((2, batch, 16), int), draw=1)
+        spans.append({s.name: s.end - s.begin for s in done.spans if s.track == "compute"})
+    names = {o.name: o for o in plain.operators}
+    checked = 0
+    for o in made.operators:
+        if "stream" in o.attributes:
+            times = operator_cycles(o, grid[0], execution.tokens, 16, "wse3")
+            before = (
+                operator_cycles(names[o.name], grid[0], execution.tokens, 16, "wse3") if o.name in names else (0, 0)
+            )
+            for i, phase in enumerate(("forward", "backward")):
+                name = f"{o.kind}.{phase} {o.name}"
+                assert times[i] - before[i] == pytest.approx(spans[1][name] - spans[0].get(name, 0), rel=0.05), name
+                checked += 1
+    assert checked == 2 * 4

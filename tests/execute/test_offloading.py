@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 
 from layer_bounds import pass_against_pytorch, random_tokens, random_weights
-from operator_cases import BOTH, STREAMING, WIDE
+from operator_cases import BOTH, DROPOUT, STREAMING, WIDE
 
 from wse import Machine
 from wse.errors import ConfigError, MemoryOverflow, ProgramError
@@ -18,6 +18,7 @@ from wse.execute.offloading import Kept, Offloading
 from wse.execute.streaming import Streaming
 from wse.memoryx import MemoryX, Network
 from wse.models import Graph, graph, load
+from wse.models.dropout import dropped
 from wse.models.graph import Operator
 from wse.torch.execution import Exchange
 
@@ -216,3 +217,9 @@ def test_parts_are_as_few_as_fit_and_of_one_size():
     assert fitting(97, 4, lambda n: n <= 60) == 52
     with pytest.raises(MemoryOverflow, match="use fewer tokens a row"):
         fitting(96, 4, lambda n: False)
+
+
+def test_dropout_is_refused():
+    model, rates = DROPOUT["dropout"]
+    with pytest.raises(ConfigError, match="has dropout, which --offload does not execute"):
+        Offloading(dropped(graph(model), rates), 1, Machine("wse3"), MemoryX())

@@ -9,12 +9,13 @@ import pytest
 pytest.importorskip("torch")
 
 from layer_bounds import gradient_errors, random_tokens, random_weights
-from operator_cases import BOTH, REFUSED, STREAMING
+from operator_cases import BOTH, DROPOUT, REFUSED, STREAMING
 
 from wse import Machine
 from wse.errors import ConfigError
 from wse.execute.pipelined import Pipelined
 from wse.models import graph, load
+from wse.models.dropout import dropped
 from wse.operators import resident
 from wse.train import reference
 
@@ -36,6 +37,12 @@ CASES = {
 @pytest.mark.parametrize("case", BOTH)
 def test_operators_of_public_models(case):
     check_gradients(BOTH[case], 2, 1e-5, "f32")
+
+
+def test_dropout_is_refused():
+    with pytest.raises(ConfigError, match="has dropout, which --mode pipelined does not execute"):
+        model, rates = DROPOUT["dropout"]
+        Pipelined(dropped(graph(model), rates), 2, Machine("wse3"))
 
 
 @pytest.mark.parametrize("case", [*STREAMING, *REFUSED])

@@ -11,13 +11,14 @@ import pytest
 pytest.importorskip("torch")
 
 from layer_bounds import gradient_errors, pass_against_pytorch, random_tokens, random_weights
-from operator_cases import BOTH, REFUSED, STREAMING, WIDE
+from operator_cases import BOTH, DROPOUT, REFUSED, STREAMING, WIDE
 
 from wse import Machine
 from wse.errors import ConfigError
 from wse.execute.streaming import Streaming
 from wse.memoryx import Ddr5, MemoryX
 from wse.models import graph, load
+from wse.models.dropout import Rates, dropped
 from wse.train import loop, reference
 
 SMALL = load("nano-1").but(sequence=8)
@@ -69,6 +70,80 @@ def test_operators_of_public_models(case):
 def test_scores_over_several_rows_that_are_refused(case, what):
     with pytest.raises(ConfigError, match=f"has {what}, executed where a row of PEs holds whole sequences"):
         build(BOTH[case], 1, dtype="f32", grid=(2, 2))
+
+
+DROPPED = {
+    "embedding": (SMALL, {}, Rates(embedding=0.5)),
+    "residual": (SMALL, {}, Rates(residual=0.3)),
+    "attention": (SMALL, {}, Rates(attention=0.4)),
+    "all, two layers": (load("nano").but(sequence=16), {}, Rates(0.1, 0.2, 0.3)),
+    "two sequences a row": (SMALL, {"grid": (2, 2)}, Rates(0.1, 0.2, 0.3)),
+    "more columns than keys": (load("nano-llama").but(sequence=8, kv_heads=2), {"grid": (4, 4)}, Rates(0.1, 0.2, 0.3)),
+    "sequences over rows": (SMALL, {"grid": (4, 8)}, Rates(0.1, 0.2)),
+    **{case: (model, {}, rates) for case, (model, rates) in DROPOUT.items()},
+    **{
+        case: (BOTH[case], {}, Rates(0.1, 0.2, 0.3))
+        for case in (
+            "no positions",
+            "norm after the addition",
+            "norm before and after",
+            "embedding narrower than d_model",
+        )
+        + (
+            "attention and MLP in parallel, two norms",
+            "sliding window",
+            "ALiBi",
+            "sinks",
+            "cap of scores",
+            "no causal mask",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("case", DROPPED)
+def test_dropout(case):
+    """Every gradient is PyTorch's with the same masks, in f32 to 1e-5."""
+    model, options, rates = DROPPED[case]
+    execution = Streaming(dropped(graph(model), rates), 4, Machine("wse3"), MemoryX(), dtype="f32", **options)
+    pass_against_pytorch(execution, 4, 1e-5, 1.0, draw=0xABCD_EF01_2345)
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+def test_dropout_in_sixteen_bits(dtype):
+    made = dropped(graph(load("nano").but(sequence=16)), Rates(0.1, 0.1, 0.1))
+    execution = Streaming(made, 2, Machine("wse3"), MemoryX(), dtype=dtype)
+    pass_against_pytorch(execution, 2, 3e-2, 2.0**10, draw=7)
+
+
+def test_without_a_draw_nothing_is_dropped():
+    """Evaluations, and passes without one, are those of the model without dropout to the bit."""
+    plain = build(SMALL, 2, dtype="bf16")
+    dropping = Streaming(dropped(graph(SMALL), Rates(0.5, 0.5, 0.5)), 2, Machine("wse3"), MemoryX(), dtype="bf16")
+    tokens, weights = random_tokens(SMALL, 2), random_weights(plain.graph)
+    losses = []
+    for execution in (plain, dropping):
+        execution.load(weights)
+        losses.append((execution.evaluate(*tokens), execution.run(*tokens).loss))
+    assert losses[0] == losses[1]
+    drawn = [dropping.run(*tokens, draw=draw).loss for draw in (1, 2, 1)]
+    assert drawn[0] == drawn[2] != drawn[1] and losses[0][0] not in drawn
+    assert dropping.evaluate(*tokens) == losses[0][0]
+
+
+def test_more_tokens_than_masks_have_positions_for():
+    with pytest.raises(ConfigError, match="positions for 65,536 tokens in a pass, not 65,544"):
+        Streaming(dropped(graph(SMALL), Rates(0.1)), 8193, Machine("wse3"), MemoryX(), grid=(4, 8193))
+
+
+def test_a_rate_that_nothing_in_the_graph_applies_is_refused():
+    with pytest.raises(ConfigError, match=r"has resid_pdrop 0\.1, which the fabric does not execute"):
+        build(SMALL.but(numerics=(("resid_pdrop", 0.1),)), 2)
+
+
+def test_dropped_weights_of_attention_over_several_rows_are_refused():
+    with pytest.raises(ConfigError, match="has dropout, executed where a row of PEs holds whole sequences"):
+        Streaming(dropped(graph(SMALL), Rates(attention=0.1)), 1, Machine("wse3"), MemoryX(), grid=(2, 2))
 
 
 @pytest.mark.parametrize("dtype, cap", [("f16", 0.3), ("bf16", 3.0)])

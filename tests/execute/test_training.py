@@ -19,6 +19,7 @@ from wse.execute.workers import cluster
 from wse.memoryx import MemoryX
 from wse.memoryx.store import Store
 from wse.models import graph, load
+from wse.models.dropout import Rates, dropped
 from wse.train import checkpoint, data, loop
 
 MODEL = load("nano-1").but(d_model=16, d_ff=32, sequence=8)
@@ -96,14 +97,15 @@ def test_processes_and_a_killed_one(tmp_path):
     assert bits(it) == bits(quiet)
 
 
-def test_emulated_wafers(tmp_path):
+@pytest.mark.parametrize("rates", [Rates(), Rates(0.1, 0.1, 0.1)])
+def test_emulated_wafers(tmp_path, rates):
     """On the fabric itself: two systems in processes of their own give the bits of one, in half of its cycles."""
     model = load("nano-1").but(d_model=16, d_ff=32, sequence=8)
     settings = loop.Settings(steps=2, dtype="bf16", micro_batches=2)
     runs = []
 
     def train(client, count):
-        made = graph(model)
+        made = dropped(graph(model), rates)
         store = checkpoint.begin(tmp_path / f"fabric-{count}", made, settings)
         execution = Systems(client, partial(Streaming, made, 2, wse.WSE3, MemoryX(), grid=(4, 2)), count, 4)
         it = loop.Trainer.start(execution, store, data.Batches(TEXT, 2, 8, 0), settings)

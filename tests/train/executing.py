@@ -19,8 +19,9 @@ class ByTorch:
         self.weights = {name: np.array(w) for name, w in weights.items()}
         self.momentum = {name: np.array(v) for name, v in (momentum or {}).items()}
 
-    def run(self, ids, labels, scale=1.0, gradients=None):
-        loss, found = reference.gradients(self.graph, self.weights, ids, labels)
+    def run(self, ids, labels, scale=1.0, gradients=None, draw=None):
+        draws = () if draw is None else (draw,)
+        loss, found = reference.gradients(self.graph, self.weights, ids, labels, draws=draws)
         self.gradients = {name: g * np.float32(scale) for name, g in found.items()}
         if self.passes in self.overflow_at:
             next(iter(self.gradients.values())).flat[0] = np.inf

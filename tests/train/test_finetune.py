@@ -1,5 +1,7 @@
 """What a run begins with: files cut to what is trained, checkpoints of another run; a run on the fabric from files."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from wse import Machine
 from wse.errors import ConfigError
 from wse.memoryx import MemoryX
 from wse.models import graph, load
+from wse.models.dropout import Rates, drops
 from wse.models.pretrained import export, open_pretrained
 from wse.train import checkpoint, data, finetune, loop
 
@@ -28,7 +31,7 @@ def saved(tmp_path, model):
 
 def test_layers_positions_and_vocabulary_are_cut(tmp_path, ids):
     path, weights = saved(tmp_path, load("nano"))
-    start = finetune.from_files(path, ids, 1, 16, reduced=True, no_dropout=False)
+    start = finetune.from_files(path, ids, 1, 16, reduced=True)
     model = start.graph.model
     assert (model.layers, model.sequence, model.extra_positions, model.vocab) == (1, 16, 16, 4)
     assert start.weights.keys() == start.graph.parameters.keys()
@@ -43,7 +46,7 @@ def test_a_run_on_the_fabric_from_files_to_files(tmp_path, ids):
     from wse.execute.streaming import Streaming
 
     path, weights = saved(tmp_path, load("nano").but(sequence=12))
-    start = finetune.from_files(path, ids, 1, 8, reduced=True, no_dropout=False)
+    start = finetune.from_files(path, ids, 1, 8, reduced=True)
     settings = loop.Settings(steps=6, warmup=0, rate=3e-3, frozen=("head*", "layers.0.norm?.*"))
     store = checkpoint.begin(None, start.graph, settings, start.weights)
     execution = Streaming(start.graph, 2, Machine("wse3"), MemoryX())
@@ -64,21 +67,30 @@ def test_a_run_on_the_fabric_from_files_to_files(tmp_path, ids):
     assert not np.array_equal(found["positions.weight"][:8], weights["positions.weight"][:8])
 
 
-def test_dropout_is_named_or_left_out(tmp_path, ids):
+@pytest.mark.parametrize("rates", [None, Rates(), Rates(0.5, 0.25, 0)])
+def test_dropout_of_the_files_or_other(tmp_path, ids, rates):
     path, _ = saved(tmp_path, load("nano"))
     config = path / "config.json"
-    config.write_text(config.read_text().replace('"resid_pdrop": 0.0', '"resid_pdrop": 0.1'))
-    with pytest.raises(ConfigError, match=r"has resid_pdrop 0\.1, which the fabric does not execute"):
-        finetune.from_files(path, ids, None, 8, False, no_dropout=False)
-    assert finetune.from_files(path, ids, None, 8, False, no_dropout=True).graph.model.numerics == ()
+    values = json.loads(config.read_text()) | {"resid_pdrop": 0.1, "attn_pdrop": 0.2}
+    config.write_text(json.dumps(values))
+    start = finetune.from_files(path, ids, None, 8, False, rates)
+    assert start.rates == (Rates(0, 0.1, 0.2) if rates is None else rates)
+    assert start.graph.model.numerics == () and drops(start.graph) == bool(start.rates)
+    found = [o.attributes.get("rate", o.attributes.get("dropout")) for o in start.graph.operators]
+    layer = [r for r in (start.rates.attention, start.rates.residual, start.rates.residual) if r]
+    assert [rate for rate in found if rate] == [r for r in (start.rates.embedding,) if r] + 2 * layer
+    exported = tmp_path / "out"
+    store = checkpoint.begin(None, start.graph, loop.Settings(), start.weights)
+    start.export(exported, store)
+    assert json.loads((exported / "config.json").read_text())["resid_pdrop"] == 0.1
 
 
 def test_more_than_the_model_has(tmp_path, ids):
     path, _ = saved(tmp_path, load("nano"))
     with pytest.raises(ConfigError, match=r"--layers 3: .*model has 2 layers"):
-        finetune.from_files(path, ids, 3, None, False, False)
+        finetune.from_files(path, ids, 3, None, False)
     with pytest.raises(ConfigError, match=r"--sequence 33: .*model has sequences of at most 32 tokens"):
-        finetune.from_files(path, ids, None, 33, False, False)
+        finetune.from_files(path, ids, None, 33, False)
 
 
 def test_weights_of_a_checkpoint(tmp_path):

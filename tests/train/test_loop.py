@@ -14,6 +14,7 @@ from train.executing import ByTorch
 from wse.errors import ConfigError
 from wse.memoryx.store import Store
 from wse.models import graph, load
+from wse.models.dropout import Rates, dropped
 from wse.train import data, loop, reference
 
 MODEL = load("nano-1").but(d_model=16, d_ff=32, sequence=8)
@@ -209,16 +210,31 @@ def test_an_execution_that_leaves_gradients_out(tmp_path, micro_batches):
             it.advance()
 
 
+def test_each_pass_of_a_run_has_its_own_masks(tmp_path):
+    """From the seed and the number of the pass; none without dropout."""
+    it = trainer(tmp_path, "one", micro_batches=3, seed=1)
+    assert it.draws(0) == []
+    it.execution.graph = dropped(it.execution.graph, Rates(0.1))
+    other = trainer(tmp_path, "other", micro_batches=3, seed=2)
+    other.execution.graph = it.execution.graph
+    drawn = [draw for made in (it, other) for step in range(4) for draw in made.draws(step)]
+    assert len(set(drawn)) == 2 * 12 and max(drawn) < 1 << 48
+    assert drawn[:12] == list(range(drawn[0], drawn[0] + 12))  # one after the other, as several systems count them
+    with pytest.raises(ConfigError, match=r"^a run with dropout has at most 16,777,216 passes: step 5592405 is beyond"):
+        it.draws((1 << 24) // 3)
+
+
 MEMORY = """
 import resource, sys
 import numpy as np
 from wse.execute.execution import Pass
 from wse.memoryx import AdamW, Store
+from wse.models import Graph
 from wse.tensors import Tensors
 from wse.train import data, loop
 
 class Sums:
-    graph, updates, batch, sequence = None, "memoryx", 1, 4
+    graph, updates, batch, sequence = Graph(None, (), {}), "memoryx", 1, 4
 
     def load(self, weights):
         self.weights = weights

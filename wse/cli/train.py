@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..train.loop import Settings, Step, Trainer
     from ..train.reference import ReferenceRun
 
-OF_FILES = ("reduce_vocab", "no_dropout", "lora")
+OF_FILES = ("reduce_vocab", "lora")
 
 
 @click.command("train")
@@ -46,7 +46,13 @@ OF_FILES = ("reduce_vocab", "no_dropout", "lora")
     help="Tokens of a sequence.  [default: those of --model; with --init 32 at most]",
 )
 @common.flag("--reduce-vocab", help="With --init: a vocabulary of the tokens that occur in the data.")
-@common.flag("--no-dropout", help="With --init: train without the dropout that the model's configuration names.")
+@common.option(
+    "--dropout",
+    type=types.Number(0, 1, below=True),
+    help="Rate of dropout of the embedding, of what attention and MLP add, and of attention's weights (streaming).  "
+    "[default: the rates of the model's configuration, else 0]",
+)
+@common.flag("--no-dropout", help="Train without the dropout that the model's configuration names: --dropout 0.")
 @common.option(
     "--lora",
     type=types.COUNT,
@@ -167,6 +173,8 @@ def command(as_json: bool, **options: Any) -> int:
         )
     if options["systems"] == 1 and (options["straggler"] is not None or options["swarmx_latency"]):
         raise ConfigError("--straggler and --swarmx-latency are of several systems: give --systems")
+    if options["no_dropout"] and options["dropout"]:
+        raise ConfigError(f"--no-dropout trains without dropout: leave out --dropout {options['dropout']:g}, or it")
     if options["init"] is None:
         common.refuse("is of a model that --init reads", *OF_FILES)
     check_outputs(options)
@@ -267,19 +275,32 @@ def systems(options: dict[str, Any]) -> Iterator[Client | None]:
 def begun(options: dict[str, Any]) -> Start:
     """The model, its weights and the data."""
     from ..models import load
+    from ..models.dropout import Rates, without
     from ..train import finetune
 
     init = options["init"]
-    if init is None:
+    rate = 0.0 if options["no_dropout"] else options["dropout"]
+    rates = None if rate is None else Rates(rate, rate, rate)
+    if init is None or finetune.is_checkpoint(init):
         whole = load(options["model"])
-        model = finetune.shortened(whole, options["layers"], options["sequence"], whole.name)
-        return finetune.fresh(model, options["data"])
-    if finetune.is_checkpoint(init):
-        common.refuse("is of a Hugging Face model, not of a checkpoint", "layers", "sequence", *OF_FILES)
-        return finetune.from_checkpoint(load(options["model"]), options["data"], init)
+        plain = whole.but(numerics=without(None, whole.numerics))
+        if rates is None and plain != whole:
+            key, value = next(pair for pair in whole.numerics if pair not in plain.numerics)
+            raise ConfigError(
+                f"model {whole.name} has {key} {value:g}: give its rate, as --dropout {value:g}, or --no-dropout; "
+                "--init reads it with a model's weights"
+            )
+        whole = plain
+        if init is None:
+            model = finetune.shortened(whole, options["layers"], options["sequence"], whole.name)
+            start = finetune.fresh(model, options["data"])
+        else:
+            common.refuse("is of a Hugging Face model, not of a checkpoint", "layers", "sequence", *OF_FILES)
+            start = finetune.from_checkpoint(whole, options["data"], init)
+        return start if rates is None else finetune.with_dropout(start, rates)
     common.refuse("is in the files of --init", "model")
     start = finetune.from_files(
-        init, options["data"], *(options[name] for name in ("layers", "sequence", "reduce_vocab", "no_dropout"))
+        init, options["data"], options["layers"], options["sequence"], options["reduce_vocab"], rates
     )
     return start if options["lora"] is None else finetune.with_adapters(start, options["lora"], options["seed"])
 
@@ -310,6 +331,8 @@ def prepare(
         about |= {"layers": model.layers, "sequence": model.sequence, "vocab": model.vocab}
     if start.lora:
         about["lora"] = start.lora
+    if start.rates:
+        about["dropout"] = list(vars(start.rates).values())
     if options["offload"]:
         about["offload"] = True
     if options["resume"] is not None:
@@ -462,7 +485,17 @@ def compare(trainer: Trainer, weights: Mapping[str, np.ndarray] | None, batches_
     held_out = trainer.batches.held_out(batches_held_out)
     skipped = [step.step for step in trainer.history if step.skipped]
     return reference.train(
-        graph, weights, batches, optimizer, s.rate_at, s.clip, held_out, trainer.masks, trainer.trained, skipped
+        graph,
+        weights,
+        batches,
+        optimizer,
+        s.rate_at,
+        s.clip,
+        held_out,
+        trainer.masks,
+        trainer.trained,
+        skipped,
+        trainer.draws,
     )
 
 

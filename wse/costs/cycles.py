@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 
 from ..models import Operator
+from ..operators.dropout import CHUNK
 from ..plan.region import Region
 from . import recorded
 from .operators import attention_name, linear_name
@@ -24,6 +25,8 @@ _NOT_CAUSAL = 16 / 10
 # query forward, 12 and 4 backward for a head in a sequence, tests/costs/test_cycles.py compares them with executed
 # ones.
 _CAPPED_SCORE, _CAPPED_LOSS = (24.0, 27.3), 27.1
+# Of a mask of dropout, measured likewise: of the keys of an operator, of a chunk, of an element.
+_KEYS, _CHUNK, _DRAWN = 250.0, 470.0, 35.2
 
 
 def operator_cycles(
@@ -74,6 +77,8 @@ def operator_cycles(
             pieces = operator.attributes["state"] * 3 if operator.kind == "scan" else operator.attributes["taps"]
             forward = int(pieces) * _cost("residual", n=rows * tile)
             return forward, 2 * forward
+        case "dropout":
+            return (_KEYS + _masks(rows * tile),) * 2
         case "residual" | "token_types" | "modulate":
             return _cost("residual", n=rows * tile), 0.0
         case "loss":
@@ -95,6 +100,11 @@ def operator_cycles(
             if "sinks" in operator.parameters:
                 heads, t = operator.attributes["heads"] / width * max(1, tile / sequence), min(tile, sequence)
                 more_f, more_b = more_f + heads * (80 + 10.8 * t), more_b + heads * (12 + 4 * t)
+            if "dropout" in operator.attributes:
+                pairs, heads = min(tile, sequence) * sequence, operator.attributes["heads"] / width
+                pairs = math.ceil(pairs / (_NOT_CAUSAL if operator.attributes["causal"] else 1))
+                drawn = _KEYS + heads * max(1, tile / sequence) * _masks(pairs)
+                more_f, more_b = more_f + drawn, more_b + drawn
             if tile >= sequence:
                 whole = across * tile / sequence * (1 if operator.attributes["causal"] else _NOT_CAUSAL)
                 shape = {"heads": 1, "d_head": d_head, "sequence": sequence}
@@ -153,6 +163,11 @@ def _product(phase: str, arch: str, density: float, shape: dict[str, int], level
     weights = terms["a weight"][1]
     part = 1.0 if phase == "forward" else 0.5
     return whole - part * (1 - density) * multiplying + density * _INDEX_CYCLES * weights
+
+
+def _masks(elements: int) -> float:
+    """Cycles of drawing a mask and applying it."""
+    return math.ceil(elements / CHUNK) * _CHUNK + elements * _DRAWN
 
 
 def _cost(name: str, **shape: int) -> float:

@@ -17,11 +17,12 @@ from ..fabric.fabric import Fabric
 from ..models.config import ACTIVATIONS
 from ..models.graph import GATES, Operator, Parameter
 from ..models.rope import frequencies
-from ..operators import activation, embedding, linear, parameters, partial, residual, ring, rotary
+from ..operators import activation, dropout, embedding, linear, parameters, partial, residual, ring, rotary
 from ..operators.attention import Attention
 from ..operators.attention_over_rows import AttentionOverRows
 from ..operators.attention_reference import slopes
 from ..operators.code import Routine
+from ..operators.dropout import Dropout
 from ..operators.embedding import Embedding
 from ..operators.loss import Loss
 from ..operators.mean import Mean
@@ -86,6 +87,12 @@ class Emitter:
         r.array(SCALE, 1, "f32")
         r.array(LOSS, self.batches, "f32")
 
+    def declare_draws(self) -> None:
+        """Declares what masks of dropout share, once."""
+        if not self.draws:
+            dropout.declare(self.region)
+            self.draws = True
+
     def write(self, fabric: Fabric) -> None:
         """Writes the constant tables to the PEs of the region."""
         r = self.region
@@ -147,6 +154,7 @@ class Emitter:
     chunkwise = False  # products backward keep two chunks of a row's gradients at a time
     table: Embedding | None = None
     has_rings: bool = False  # of rows of PEs that share sequences
+    draws: bool = False  # masks of dropout
     _made: dict[str, Routine] = field(default_factory=dict)
     _ropes: dict[tuple[Any, ...], int] = field(default_factory=dict)  # the numbers of tables of cos and sin
 
@@ -332,6 +340,10 @@ class Emitter:
         window = int(call.operator.attributes.get("window", 0))
         window = window if window < self.sequence else 0
         cap = float(call.operator.attributes.get("softcap", 0))
+        rate = float(call.operator.attributes.get("dropout", 0))
+        if rate:
+            self._keys(call.operator)
+            more |= {"dropout": rate, "all_heads": int(call.operator.attributes["heads"])}
         made = Attention(
             *shape,
             self.sequence,
@@ -356,6 +368,7 @@ class Emitter:
             )
         what = "a cap of scores" if "softcap" in call.operator.attributes else ""
         what = "sinks" if "sinks" in call.operator.parameters else what
+        what = "dropout" if "dropout" in call.operator.attributes else what
         if what:
             raise ConfigError(
                 f"{call.operator.name} has {what}, executed where a row of PEs holds whole sequences: use at most as "
@@ -368,11 +381,14 @@ class Emitter:
         name = f"attention_over_rows_{part}_{'_'.join(map(str, shape))}"
         self.run(name, getattr(made, part), call, **self._slopes(call.operator))
 
-    def _attention(self, call: Call) -> tuple[str, tuple[int, int, int], dict[str, bool]]:
+    def _attention(self, call: Call) -> tuple[str, tuple[int, int, int], dict[str, Any]]:
         """(part, (heads, kv_heads, d_head) of a column, options)."""
         o, policy = call.operator, self.region.policy
         heads, kv = (self._heads(o, int(o.attributes[key])) for key in ("heads", "kv_heads"))
-        more = {"causal": bool(o.attributes["causal"]), "half": policy.level == "POL2" and not policy.wide}
+        more: dict[str, Any] = {
+            "causal": bool(o.attributes["causal"]),
+            "half": policy.level == "POL2" and not policy.wide,
+        }
         more["alibi"] = bool(o.attributes["alibi"])
         return self.part(call), (heads, kv, int(o.attributes["d_head"])), more
 
@@ -400,6 +416,19 @@ class Emitter:
         """A residual addition."""
         n = self.elements(next(iter(call.writes.values())).features)
         self.run(f"add_{n}", lambda name: residual.add(n, self.size, name), call)
+
+    def dropout(self, call: Call) -> None:
+        """What is dropped of an activation, or of its gradient."""
+        o, x = call.operator, next(iter(call.reads.values()))
+        self._keys(o)
+        made = Dropout(self.rows(x.features), self.region.tokens, self.size, float(o.attributes["rate"]))
+        y = next(iter(call.writes.values()))
+        self.run(made.label, made.routine, call, y=self.at(y))
+
+    def _keys(self, operator: Operator) -> None:
+        """Makes the keys of an operator's mask."""
+        self.declare_draws()
+        self.region.code(f"    mov r7, {int(operator.attributes['stream'])}\n    call draw_keys")
 
     def loss(self, call: Call) -> None:
         """The loss and the gradient of the logits."""

@@ -84,9 +84,12 @@ class Execution(Protocol):
         labels: np.ndarray,
         scale: float = 1.0,
         gradients: MutableMapping[str, np.ndarray] | None = None,
+        draw: int | None = None,
     ) -> Pass:
         """Runs a forward and a backward pass.  ids, labels: int [batch, sequence].  scale: loss scale.  gradients: an
-        empty mapping that receives each gradient as soon as it is there; None: a dict."""
+        empty mapping that receives each gradient as soon as it is there; None: a dict.  draw: below 2^48, which masks a
+        graph with dropout has, of the first pass; each further pass that an execution makes of a step has the next.
+        None: nothing is dropped."""
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """The mean loss in nats, by a forward pass.  Weights and gradients do not change."""

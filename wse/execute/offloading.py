@@ -24,6 +24,7 @@ from ..fabric.fabric import Fabric
 from ..memoryx import Transfer
 from ..memoryx.feeder import Link, Plan
 from ..models import Graph
+from ..models.dropout import refuse
 from ..models.graph import Operator
 from ..operators.embedding import Embedding
 from ..operators.transfers import Column
@@ -93,6 +94,10 @@ class Offloading(Streaming):
         self._begin = 0.0  # of the pass, from which its weights may be sent
         self._slice: tuple[int, int] | None = None  # (first entry, entries) of the part of the head
         super().__init__(*arguments, **named)
+
+    def _accept(self, graph: Graph) -> None:
+        super()._accept(graph)
+        refuse(graph, "--offload")
 
     def _made(
         self, executed: Graph, copies: Mapping[str, np.ndarray], sparse: bool, load: Callable[[Program], Fabric]
@@ -209,6 +214,7 @@ class Offloading(Streaming):
         labels: np.ndarray,
         scale: float = 1.0,
         gradients: MutableMapping[str, np.ndarray] | None = None,
+        draw: int | None = None,
     ) -> Pass:
         """See Execution."""
         if not scale > 0:

@@ -29,6 +29,7 @@ from ..fabric.run import Run
 from ..machine.numerics import to_bits
 from ..machine.parameters import Machine
 from ..models import Graph
+from ..models.dropout import refuse
 from ..operators import resident, transport
 from ..operators.policy import Policy
 from ..operators.resident import Part, Resident, Tasks
@@ -130,6 +131,7 @@ class Pipelined:
         micro_batches: int = 0,
     ):
         graph.check_plain("the fabric")
+        refuse(graph, "--mode pipelined")
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
         self.machine, self.clock_hz = machine, machine.clock_hz
         self.policy = Policy(dtype, policy)
@@ -291,6 +293,7 @@ class Pipelined:
         labels: np.ndarray,
         scale: float = 1.0,
         gradients: MutableMapping[str, np.ndarray] | None = None,
+        draw: int | None = None,
     ) -> Pass:
         """See Execution."""
         begin = self.fabric.cycle

@@ -311,6 +311,15 @@ class _Scheduler:
         for tensor in o.inputs:
             self.add_part(tensor, dy)
 
+    def dropout_forward(self, o: Operator) -> None:
+        """In place, because no later call needs what is dropped."""
+        self.tiles[o.outputs[0]] = self.x()
+        self.call("dropout.forward", FORWARD, {"x": self.x()}, {"x": self.x()})
+
+    def dropout_backward(self, o: Operator) -> None:
+        """Into a buffer of its own, because a residual addition passes its gradient on to both sides."""
+        self.call("dropout.backward", BACKWARD, {"x": self.dy}, {"y": self.dx()})
+
     def loss_forward(self, o: Operator) -> None:
         """Also computes the gradient of the logits, so that the backward pass has no call."""
         loss = self.buffer("loss", 1, VECTOR)
@@ -344,6 +353,7 @@ _EXECUTED = {
     "rotary",
     "attention",
     "residual",
+    "dropout",
     "loss",
 }
 
@@ -355,6 +365,7 @@ _EXECUTED = {
 # not used afterwards.
 IN_PLACE = {
     "residual.forward": (("z", "x"), ("z", "y")),
+    "dropout.backward": (("y", "x"),),
     **{f"{kind}.backward": (("dx", "dy"),) for kind in ("layernorm", "rmsnorm", *ACTIVATIONS)},
     **{f"{kind}.backward": (("dup", "dy"), ("dgate", "up")) for kind in GATES},
     **{f"{kind}.backward": (("dq", "q"), ("dk", "k"), ("dv", "v")) for kind in ("attention", "attention_over_rows")},

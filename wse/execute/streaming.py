@@ -24,6 +24,8 @@ from ..machine.parameters import Machine
 from ..memoryx import Feeder, MemoryX, Transfer, account
 from ..memoryx.feeder import Plan, TransferTime
 from ..models import Graph
+from ..models.dropout import drops
+from ..operators import dropout
 from ..operators.embedding import Embedding
 from ..operators.policy import Policy
 from ..operators.transfers import Column
@@ -98,6 +100,10 @@ class Streaming:
         self.machine, self.clock_hz = machine, machine.clock_hz
         self.policy = Policy(dtype, policy)
         self.tokens = batch * self.sequence // self.grid[1]  # of a row of PEs
+        if drops(graph):
+            features = max((o.features[1] for o in graph.operators if o.kind == "dropout"), default=0)
+            heads = max((int(o.attributes["heads"]) for o in graph.operators if "dropout" in o.attributes), default=0)
+            dropout.check_positions(batch * self.sequence, features, batch * heads)
         executed, copies = replicated(graph, self.grid[0])
         load = partial(Fabric, threads=threads, trace=trace, portable=portable)
         self.fabric = self._made(executed, copies, sparse, load)
@@ -137,11 +143,15 @@ class Streaming:
         region, made = self.region, self.emitter
         made.declare()
         region.uses("ids", "weights", "north")
-        for array in (emitter.SCALE, emitter.LABELS):
+        received = {emitter.SCALE: "mov32", emitter.LABELS: "mov16"}
+        if drops(self.graph):
+            made.declare_draws()
+            received = {emitter.SCALE: "mov32", dropout.DRAW: "mov16", emitter.LABELS: "mov16"}
+        for array in received:
             region.dsd(f"all_{array}", lambda role, pe, array=array: dsd.mem1d(pe.symbols[array]))  # type: ignore[misc]
         with region.task(TASK, STEP):
             region.code("    dsr a0, ids_in")
-            for array, move in ((emitter.SCALE, "mov32"), (emitter.LABELS, "mov16")):
+            for array, move in received.items():
                 region.code(f"    dsr d0, all_{array}\n    {move} d0, a0")
             for call in self.schedule.forward:
                 made.call(call)
@@ -180,6 +190,7 @@ class Streaming:
         labels: np.ndarray,
         scale: float = 1.0,
         gradients: MutableMapping[str, np.ndarray] | None = None,
+        draw: int | None = None,
     ) -> Pass:
         """See Execution."""
         if not scale > 0:
@@ -191,7 +202,7 @@ class Streaming:
             made.drains,
             ids,
             labels,
-            lambda: self._start(labels, scale),
+            lambda: self._start(labels, scale, draw),
             lambda sent, arrays: self._collect(found, sent, arrays, ids),
         )
         spans = self._spans(moved)
@@ -305,12 +316,13 @@ class Streaming:
         written = 4.0 if feed.call.phase == BACKWARD else 0.0
         return Transfer(feed.call.operator.name, elements, size, written=written)
 
-    def _start(self, labels: np.ndarray, scale: float) -> None:
+    def _start(self, labels: np.ndarray, scale: float, draw: int | None = None) -> None:
         """Sends the tokens of a pass and starts the task."""
         rows = self.grid[1]
         factor = np.full((rows, 1), scale / labels.size, np.float32).view(np.uint32)
-        words = np.concatenate([factor, labels.reshape(rows, -1).astype(np.uint32)], axis=1)
-        for stream, row in zip(self.ids, words, strict=True):
+        drawn = dropout.words(draw) if drops(self.graph) else np.zeros(0, np.uint16)
+        words = [factor, np.tile(drawn.astype(np.uint32), (rows, 1)), labels.reshape(rows, -1).astype(np.uint32)]
+        for stream, row in zip(self.ids, np.concatenate(words, axis=1), strict=True):
             stream.put(row)
         self.fabric.launch(TASK)
 

@@ -103,12 +103,15 @@ def _passes(
     ids: np.ndarray,
     labels: np.ndarray,
     scale: float,
+    draw: int | None = None,
 ) -> Sum:
-    """Executes the parts of a system in sequence.  ids, labels: int [parts, batch, sequence]."""
+    """Executes the parts of a system in sequence.  ids, labels: int [parts, batch, sequence].  draw: of the first part,
+    the next one of the next; None: nothing is dropped."""
     execution = _loaded(key, make, weights, version)
     sums = []
-    for some_ids, some_labels in zip(ids, labels, strict=True):
-        done = execution.run(some_ids, some_labels, scale)
+    for part, (some_ids, some_labels) in enumerate(zip(ids, labels, strict=True)):
+        more: dict[str, Any] = {} if draw is None else {"draw": draw + part}
+        done = execution.run(some_ids, some_labels, scale, **more)
         gradients = {name: np.array(g, np.float32) for name, g in done.gradients.items()}
         others = {"sent": done.sent, "dense": done.dense}
         done.gradients = {}
@@ -210,12 +213,15 @@ class Systems(Execution):
         labels: np.ndarray,
         scale: float = 1.0,
         gradients: MutableMapping[str, np.ndarray] | None = None,
+        draw: int | None = None,
     ) -> Pass:
         """Runs a step.  ids, labels: int [batch, sequence].  Returns the mean loss and its gradients, as one Pass."""
         cut = self._cut(ids), self._cut(labels)
+        each = self.parts // self.systems
+        draws = [None if draw is None else draw + i * each for i in range(self.systems)]
 
         def step() -> Any:
-            level = [self._submit(_passes, i, cut[0][i], cut[1][i], scale) for i in range(self.systems)]
+            level = [self._submit(_passes, i, cut[0][i], cut[1][i], scale, draws[i]) for i in range(self.systems)]
             fan_out = self.network.fan_out
             while len(level) > 1:
                 level = [self._combine(level[i : i + fan_out]) for i in range(0, len(level), fan_out)]

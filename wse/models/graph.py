@@ -35,7 +35,7 @@ KINDS = {
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads; scaling (of rope.py)",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
     "window (tokens seen), d_value (features of a head's values), sinks [heads], softcap (scores become softcap "
-    "tanh(scores / softcap))",
+    "tanh(scores / softcap)), dropout (a rate, with stream)",
     "token": "x -> x with a trained row in front; weight [d]",
     "modulate": "x, c -> x (1 + scale) + shift, or x gate, of features of c",
     "conv": "x -> y = silu of the sums over the last tokens, feature by feature; weight [features, taps], bias",
@@ -51,6 +51,7 @@ KINDS = {
     "silu_gate": "gate, up -> silu(gate) * up",
     "gelu_gate": "gate, up -> gelu(gate) * up; exact",
     "residual": "x, y -> x + y",
+    "dropout": "x -> x with elements dropped in training; rate, stream (the number of its mask in a pass)",
     "concat": "x, y -> the features of each of `heads` heads of x, and those of y, which all heads share",
     "loss": "logits -> mean cross-entropy over the tokens; its own backward starts the backward pass; softcap",
 }
@@ -78,6 +79,7 @@ ELEMENT_FLOPS = {
     "silu_gate": 7,
     "gelu_gate": 13,
     "residual": 1,
+    "dropout": 1,
     "concat": 0,
     "loss": 6,
 }
@@ -98,7 +100,7 @@ PLAIN = {
     "rmsnorm": {"gain", "eps", "heads"},
     "linear": {"weight", "bias"},
     "rotary": {"rotary", "theta", "d_head", "heads", "scaling"},
-    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi", "window", "softcap", "sinks"},
+    "attention": {"heads", "kv_heads", "d_head", "causal", "alibi", "window", "softcap", "sinks", "dropout", "stream"},
     "gelu": {"exact"},
     "silu": set(),
     "relu": set(),
@@ -108,6 +110,7 @@ PLAIN = {
     "silu_gate": set(),
     "gelu_gate": {"exact"},
     "residual": set(),
+    "dropout": {"rate", "stream"},
     "loss": {"softcap"},
 }
 
@@ -155,7 +158,7 @@ class Operator:
     features    (of the inputs together, of the output), per token
     parameters  role in KINDS ("weight", "bias", "gain", "router", "up" ...) -> Parameter
     attributes  what else KINDS names: eps, heads, kv_heads, d_head, causal, alibi, theta, rotary, sequence, active,
-                exact, window, d_value, extra, once, scaling
+                exact, window, d_value, extra, once, scaling, rate, dropout, stream
     """
 
     name: str

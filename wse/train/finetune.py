@@ -15,8 +15,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..memoryx.store import META, Store
-from ..models import Graph, Transformer, graph, lora
-from ..models.families import FAMILIES
+from ..models import Graph, Transformer, dropout, graph, lora
+from ..models.dropout import Rates
 from ..models.pretrained import Pretrained, export, open_pretrained
 from ..records import dataclass
 from ..tensors import Tensors
@@ -37,6 +37,7 @@ class Start:
     pretrained  the model's files, None for a model of this package
     rows        int64 [vocab], the tokens of the files that the vocabulary has, None for all
     lora        rank of the adapters of the graph, 0 for none
+    rates       of the graph's dropout
     """
 
     graph: Graph
@@ -45,6 +46,7 @@ class Start:
     pretrained: Pretrained | None = None
     rows: np.ndarray | None = None
     lora: int = 0
+    rates: Rates = Rates()
 
     def frozen(self) -> tuple[str, ...]:
         """What is not trained because adapters are."""
@@ -60,6 +62,11 @@ class Start:
         assert self.pretrained is not None  # adapters are of a model in files
         source = str(self.pretrained.folder or self.pretrained.where)
         lora.export_adapter(folder, self.graph, store.weight, self.pretrained.type, source)
+
+
+def with_dropout(start: Start, rates: Rates) -> Start:
+    """The same with dropout."""
+    return replace(start, graph=dropout.dropped(start.graph, rates), rates=rates)
 
 
 def with_adapters(start: Start, rank: int, seed: int) -> Start:
@@ -121,19 +128,18 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def from_files(
-    path: Path, source: str, layers: int | None, sequence: int | None, reduced: bool, no_dropout: bool
+    path: Path, source: str, layers: int | None, sequence: int | None, reduced: bool, rates: Rates | None = None
 ) -> Start:
     """The model of a Hugging Face folder, a safetensors file or a GGUF file, and the tokens of a text.
 
     layers: the first ones, None for all.  sequence: tokens of a sequence, None for SEQUENCE at most.  reduced: the
-    vocabulary is that of the data.  no_dropout: rates of dropout count as 0.  Raises ConfigError as open_pretrained and
-    tokens.read, and for more layers or tokens than the model has.
+    vocabulary is that of the data.  rates: of dropout, None for those of the files.  Raises ConfigError as
+    open_pretrained, dropout.of_file and tokens.read, and for more layers or tokens than the model has.
     """
     files = open_pretrained(path)
     whole = files.model()
-    if no_dropout:
-        rates = set(FAMILIES[files.type].dropout)
-        whole = whole.but(numerics=tuple((key, value) for key, value in whole.numerics if key not in rates))
+    rates = dropout.of_file(files.type, whole.numerics) if rates is None else rates
+    whole = whole.but(numerics=dropout.without(files.type, whole.numerics))
     model = shortened(whole, layers, sequence or min(SEQUENCE, whole.sequence), str(files.where))
     graph(model).check_plain("the fabric")
     text = tokens.read(source, files, whole.vocab, reduced)
@@ -143,4 +149,5 @@ def from_files(
     def read(name: str) -> np.ndarray:
         return found[name][text.rows] if text.rows is not None and name in TABLES else found[name]
 
-    return Start(made, text, Tensors({name: partial(read, name) for name in found}), files, text.rows)
+    start = Start(made, text, Tensors({name: partial(read, name) for name in found}), files, text.rows)
+    return with_dropout(start, rates)

@@ -26,6 +26,7 @@ from ..memoryx.optimizer import SGD, AdamW, Optimizer, measure
 from ..memoryx.rounding import to_bits
 from ..memoryx.store import Store
 from ..models import Graph
+from ..models.dropout import drops
 from ..records import dataclass
 from ..tensors import Tensors
 from .data import Batches
@@ -320,9 +321,12 @@ class Trainer:
         if count > 1 and self.execution.batch == count * self.batches.batch:
             count = 1
         passes: list[Pass] = []
-        for micro_batch in zip(np.split(ids, count), np.split(labels, count), strict=True):
+        draws = self.draws(self.step)
+        for number, micro_batch in enumerate(zip(np.split(ids, count), np.split(labels, count), strict=True)):
             kept = Gradients(self.store, self.trained)
-            done = self.execution.run(*micro_batch, scale, None if passes else kept)
+            own: dict[str, Any] = {"draw": draws[number]} if draws else {}
+            some_ids, some_labels = micro_batch
+            done = self.execution.run(some_ids, some_labels, scale, None if passes else kept, **own)
             if lacking := [name for name in self.trained if name not in (done.gradients if passes else kept)]:
                 raise ConfigError(
                     f"the execution ({type(self.execution).__name__}) left no gradient of {lacking[0]} "
@@ -350,6 +354,19 @@ class Trainer:
         count = self.settings.micro_batches
         ids, labels = zip(*(self.batches.step(step * count + number) for number in range(count)), strict=True)
         return np.concatenate(ids), np.concatenate(labels)
+
+    def draws(self, step: int) -> list[int]:
+        """The numbers from which the masks of dropout of each pass of a step follow; none without dropout.
+
+        24 bits of each are of the seed, 24 of the pass.  ConfigError for more than 2^24 passes.
+        """
+        if not drops(self.execution.graph):
+            return []
+        count = self.settings.micro_batches
+        if (step + 1) * count > 1 << 24:
+            raise ConfigError(f"a run with dropout has at most {1 << 24:,} passes: step {step} is beyond")
+        seed = int(np.random.SeedSequence((self.settings.seed, 2)).generate_state(1)[0]) >> 8
+        return [seed << 24 | step * count + number for number in range(count)]
 
     def _slices(self, array: np.ndarray) -> Iterator[np.ndarray]:
         """Parts of a tensor of the store, [n] each; the memory of a part is given back when the next one is taken."""

@@ -1,13 +1,14 @@
 """The PyTorch reference: trains the same graph with the same weights and batches, for comparison with the fabric.
 
-It shares no arithmetic with the emulator or MemoryX: gradients, optimizers and clipping are PyTorch's.  PyTorch is
-imported at first use; the extra `test` has its CPU build.
+It shares no arithmetic with the emulator or MemoryX: gradients, optimizers and clipping are PyTorch's.  Only the masks
+of dropout are the fabric's (operators/dropout_masks.py).  PyTorch is imported at first use; the extra `test` has its
+CPU build.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 from functools import partial
 from typing import Any
@@ -18,6 +19,8 @@ from ..errors import ConfigError
 from ..models import Graph
 from ..models.graph import GATES, Operator
 from ..models.rope import frequencies
+from ..operators import dropout_masks
+from ..operators.attention_shape import AttentionShape
 from ..records import dataclass
 
 Kind = Callable[[Operator, list, Mapping[str, Any]], Any]  # of an operator, its inputs, all parameters by name
@@ -32,19 +35,23 @@ def torch() -> Any:
     return torch
 
 
-def loss(graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any) -> Any:
-    """Mean cross-entropy over the tokens, a scalar tensor.  ids, labels: integer tensors [batch, sequence]."""
-    made = logits(graph, weights, ids)
+def loss(graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any, draws: Sequence[int] = ()) -> Any:
+    """Mean cross-entropy over the tokens, a scalar tensor.  ids, labels: integer tensors [batch, sequence].  draws: as
+    of `logits`."""
+    made = logits(graph, weights, ids, draws)
     return torch().nn.functional.cross_entropy(made.flatten(0, 1), labels.flatten().long())
 
 
-def logits(graph: Graph, weights: Mapping[str, Any], ids: Any) -> Any:
-    """The logits, a tensor [batch, sequence, vocab].  ids: an integer tensor [batch, sequence]."""
+def logits(graph: Graph, weights: Mapping[str, Any], ids: Any, draws: Sequence[int] = ()) -> Any:
+    """The logits, a tensor [batch, sequence, vocab].  ids: an integer tensor [batch, sequence].  draws: see
+    Execution.run, one for each of so many equal parts of the batch; none: nothing is dropped."""
     graph.check_plain("the PyTorch reference")
     tensors: dict[str, Any] = {"ids": ids}
     for operator in graph.operators:
         inputs = [tensors[name] for name in operator.inputs]
         parameters = {role: weights[p.name] for role, p in operator.parameters.items()}
+        if draws and "stream" in operator.attributes:
+            parameters["mask"] = _mask(operator, ids.shape[0], ids.shape[1], draws).to(inputs[0].dtype)
         if operator.kind == "loss":
             return _capped(inputs[0], operator)
         if operator.kind not in _KINDS:
@@ -54,12 +61,17 @@ def logits(graph: Graph, weights: Mapping[str, Any], ids: Any) -> Any:
 
 
 def gradients(
-    graph: Graph, weights: Mapping[str, np.ndarray], ids: np.ndarray, labels: np.ndarray, dtype: str = "float32"
+    graph: Graph,
+    weights: Mapping[str, np.ndarray],
+    ids: np.ndarray,
+    labels: np.ndarray,
+    dtype: str = "float32",
+    draws: Sequence[int] = (),
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """Computes (loss, gradient by parameter name) in "float32" or "float64"."""
+    """Computes (loss, gradient by parameter name) in "float32" or "float64".  draws: as of `logits`."""
     t = torch()
     leaves = {name: _leaf(weight, getattr(t, dtype)) for name, weight in weights.items()}
-    value = loss(graph, leaves, _ids(ids), _ids(labels))
+    value = loss(graph, leaves, _ids(ids), _ids(labels), draws)
     value.backward()
     return value.item(), {name: leaf.grad.numpy() for name, leaf in leaves.items()}
 
@@ -85,6 +97,7 @@ def train(
     masks: Mapping[str, np.ndarray] | None = None,
     trained: Iterable[str] | None = None,
     skipped: Collection[int] = (),
+    draws: Callable[[int], Sequence[int]] = lambda step: (),
 ) -> ReferenceRun:
     """Trains in float32.
 
@@ -92,6 +105,7 @@ def train(
     weight decay.  rates: the learning rate of each step.  clip: largest norm of the gradient, 0 for no clipping.
     held_out: batches for a final loss.  trained: names of parameters that are updated; None: all.  masks: by parameter
     name, 0 for weights that are zero and stay zero.  skipped: numbers of steps without an update.
+    draws: of the passes of each step, as of `logits`.
     """
     t = torch()
     leaves = {name: _leaf(weight, t.float32) for name, weight in weights.items()}
@@ -105,7 +119,7 @@ def train(
     for step, (ids, labels) in enumerate(batches):
         for leaf in leaves.values():
             leaf.grad = None
-        value = loss(graph, leaves, _ids(ids), _ids(labels))
+        value = loss(graph, leaves, _ids(ids), _ids(labels), draws(step))
         value.backward()
         for name, mask in (masks or {}).items():
             leaves[name].grad *= t.from_numpy(np.asarray(mask, np.float32))
@@ -129,6 +143,24 @@ def _leaf(weight: np.ndarray, dtype: Any) -> Any:
 
 def _ids(ids: np.ndarray) -> Any:
     return torch().from_numpy(np.ascontiguousarray(ids, np.int64))
+
+
+def _mask(o: Operator, batch: int, sequence: int, draws: Sequence[int]) -> Any:
+    """[batch, sequence, features], of attention [batch, heads, queries, keys]."""
+    a, each = o.attributes, batch // len(draws)
+    if o.kind == "attention":
+        shape = AttentionShape(1, 1, 1, sequence, sequence, 4, causal=bool(a["causal"]))
+        heads = int(a["heads"])
+        parts = [dropout_masks.of_attention(a["dropout"], a["stream"], draw, each, heads, shape) for draw in draws]
+    else:
+        features = o.features[1]
+        parts = [
+            dropout_masks.of_activation(a["rate"], a["stream"], draw, each * sequence, features).reshape(
+                each, sequence, features
+            )
+            for draw in draws
+        ]
+    return torch().from_numpy(np.concatenate(parts))
 
 
 # --- operators --------------------------------------------------------------------------------------------------------
@@ -208,7 +240,7 @@ def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
         scores = scores.masked_fill(t.ones(s, s, dtype=t.bool).tril(-int(window)), -math.inf)
     if "sinks" in p:  # a further key, whose value is 0
         scores = t.cat([scores, p["sinks"][:, None, None].expand(*scores.shape[:-1], 1)], -1)
-    return (scores.softmax(-1)[..., :s] @ v).transpose(1, 2).flatten(-2)
+    return (scores.softmax(-1)[..., :s] * p.get("mask", 1) @ v).transpose(1, 2).flatten(-2)
 
 
 def _gelu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
@@ -236,4 +268,5 @@ _KINDS: dict[str, Kind] = {
     **_ACTIVATIONS,
     **{gate: partial(_gate, _ACTIVATIONS[kind]) for gate, kind in GATES.items()},
     "residual": lambda o, x, p: x[0] + x[1],
+    "dropout": lambda o, x, p: x[0] * p.get("mask", 1),
 }
