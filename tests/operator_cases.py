@@ -6,6 +6,7 @@ from wse.models.dropout import Rates
 
 _LLAMA = load("nano-llama").but(sequence=8, layers=1)
 _GPT = load("nano-1").but(sequence=8)
+_MOE = _LLAMA.but(experts=4, active_experts=2, d_ff=24, numerics=(("norm_topk_prob", True),))
 _TRAINED = (("max_position_embeddings", 4),)
 
 
@@ -49,6 +50,12 @@ BOTH = {
     "sinks": _LLAMA.but(sinks=True, kv_heads=2),
     "cap of scores": _LLAMA.but(numerics=(("attn_logit_softcapping", 0.3),)),
     "cap of logits": _GPT.but(numerics=(("final_logit_softcapping", 0.5),)),
+    "mixture of experts": _MOE,
+    "experts weighed by their shares of all": _MOE.but(numerics=(), active_experts=3),
+    "experts beside a shared MLP, router with a bias": _MOE.but(
+        d_shared=20, router_bias=True, active_experts=1, numerics=()
+    ),
+    "experts in a part of the layers": _MOE.but(layers=2, expert_layers=(False, True), d_expert=28),
 }
 STREAMING = {
     "norm of each head's queries and keys": _LLAMA.but(qk_norm="head", kv_heads=2),
@@ -61,7 +68,7 @@ WIDE = {
     "the same with norms of all keys": (_LLAMA.but(kv_heads=2, qk_norm="all"), 4),
 }
 REFUSED = {
-    "mixture of experts": (_LLAMA.but(experts=4, active_experts=2), "is of kind experts"),
+    "experts with biases": (_MOE.but(expert_bias=True), "has experts whose outputs have biases"),
     "segments": (_GPT.but(token_types=2), "is of kind token_types"),
     "latent attention": (
         _LLAMA.but(kv_rank=16, d_rope=4, d_value=8, d_head=8),

@@ -10,6 +10,7 @@ from wse.machine.parameters import Machine
 from wse.memoryx import MemoryX
 from wse.models import graph, load
 from wse.models.dropout import Rates, dropped
+from wse.models.experts import separated
 from wse.plan import floorplan
 from wse.train import loop
 
@@ -118,3 +119,26 @@ def test_dropout_costs_what_executing_it_does(model, batch, grid):
                 assert times[i] - before[i] == pytest.approx(spans[1][name] - spans[0].get(name, 0), rel=0.05), name
                 checked += 1
     assert checked == 2 * 4
+
+
+@pytest.mark.parametrize("batch, grid, more", [(2, (4, 2), {}), (4, (4, 2), {"experts": 6}), (2, (2, 2), {})])
+def test_experts_cost_what_executing_them_does(batch, grid, more):
+    made = separated(graph(load("nano-moe").but(layers=1, sequence=16, **more)))
+    execution = Streaming(made, batch, Machine("wse3"), MemoryX(), dtype="bf16", grid=grid)
+    execution.load(loop.initial(made, seed=0))
+    done = execution.run(*np.zeros((2, batch, 16), int))
+    sums = {}
+    for s in done.spans:
+        if s.track == "compute":
+            key = s.name.split()[1], s.phase
+            sums[key] = sums.get(key, 0) + s.end - s.begin
+    for o in made.operators:
+        bound = {"route": 0.25, "weigh": 0.1}.get(
+            o.kind
+        )  # a routing waits for the row, which the first PE does not see
+        if bound:
+            times = operator_cycles(o, grid[0], execution.tokens, 16, "wse3")
+            for time, phase in zip(times, ("forward", "backward"), strict=True):
+                assert time == pytest.approx(sums[o.name, phase], rel=bound), (o.name, phase)
+    whole = sum(sum(operator_cycles(o, grid[0], execution.tokens, 16, "wse3")) for o in made.operators)
+    assert whole == pytest.approx(sum(sums.values()), rel=0.1)

@@ -106,3 +106,30 @@ def test_weights_of_a_checkpoint(tmp_path):
     ):
         with pytest.raises(ConfigError, match=words):
             finetune.from_checkpoint(model, str(tmp_path / "text"), tmp_path / "store")
+
+
+def test_experts_from_files_to_files(tmp_path, ids):
+    """Only the trained layers' experts change; each on its own; a config.json of Mixtral's kind describes the model."""
+    from wse.execute.streaming import Streaming
+
+    path, weights = saved(tmp_path, load("nano-moe").but(sequence=8))
+    assert json.loads((path / "config.json").read_text())["model_type"] == "mixtral"
+    names = open_pretrained(path).shapes
+    assert names["model.layers.1.block_sparse_moe.experts.w1.weight"] == (4, 64, 32)
+    start = finetune.from_files(path, ids, 1, 8, reduced=True)
+    settings = loop.Settings(steps=4, warmup=0, rate=3e-3, frozen=("*.experts.2.*",))
+    store = checkpoint.begin(None, start.graph, settings, start.weights)
+    it = loop.Trainer.start(
+        Streaming(start.graph, 2, Machine("wse3"), MemoryX()), store, data.Batches(start.text, 2, 8, 0), settings
+    )
+    it.train(4)
+    assert it.history[-1].loss < it.history[0].loss
+    start.export(tmp_path / "out", it.store)
+    files = open_pretrained(tmp_path / "out")
+    made = graph(files.model())
+    found = files.weights(made, made)
+    for role in ("gate", "up", "down"):
+        name = f"layers.0.mlp.experts.{role}.weight"
+        changed = [bool(np.any(a != b)) for a, b in zip(found[name], weights[name], strict=True)]
+        assert changed == [True, True, False, True]
+    assert np.any(found["layers.0.mlp.experts.router.weight"] != weights["layers.0.mlp.experts.router.weight"])

@@ -7,6 +7,7 @@ column of PEs; the model assumes that heads can be divided among any number of c
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -27,6 +28,11 @@ _NOT_CAUSAL = 16 / 10
 _CAPPED_SCORE, _CAPPED_LOSS = (24.0, 27.3), 27.1
 # Of a mask of dropout, measured likewise: of the keys of an operator, of a chunk, of an element.
 _KEYS, _CHUNK, _DRAWN = 250.0, 470.0, 35.2
+# Of a routing, measured likewise, without its sums over the row: once, of an expert, and of an expert and token; and of
+# a choice, a token's choice, a choice and expert, and these and a token.
+_ROUTE, _CHOICE, _UNROUTE = (500.0, 20.0, 16.3), (57.0, 3.6, 45.0, 4.2), (125.0, 8.4, 5.9)
+# Of activations times the weights of an expert: once, of a row of a tile, of an element.
+_WEIGH, _UNWEIGH = (93.0, 1.0, 1.5), (146.0, 8.4, 3.45)
 
 
 def operator_cycles(
@@ -48,6 +54,11 @@ def operator_cycles(
     with most of its tokens, which are routed at random.  None: each token meets the weights of its experts only, at no
     loss.  0 for operators without a model.
     """
+    if "again" in operator.attributes:
+        once = {key: value for key, value in operator.attributes.items() if key != "again"}
+        plain = replace(operator, attributes=once)
+        forward, back = operator_cycles(plain, width, tile, sequence, arch, density, level, in_parts, rows_in_step)
+        return forward, forward + back
     backward = "chunkwise backward" if in_parts else "backward"
     inputs, outputs = operator.features
     if operator.once:
@@ -79,6 +90,15 @@ def operator_cycles(
             return forward, 2 * forward
         case "dropout":
             return (_KEYS + _masks(rows * tile),) * 2
+        case "route":
+            e, k = outputs, int(operator.attributes["active"])
+            whole, gathered = e * tile, _ring(width, rows * width * tile)
+            chosen = sum(a * b for a, b in zip(_CHOICE, (1, tile, e, whole), strict=True))
+            forward, back = (sum(a * b for a, b in zip(c, (1, e, whole), strict=True)) for c in (_ROUTE, _UNROUTE))
+            return forward + k * chosen + gathered, back + _ring(width, whole)
+        case "weigh":
+            counts = 1, rows, rows * tile
+            return tuple(sum(a * b for a, b in zip(c, counts, strict=True)) for c in (_WEIGH, _UNWEIGH))
         case "residual" | "token_types" | "modulate":
             return _cost("residual", n=rows * tile), 0.0
         case "loss":
@@ -168,6 +188,11 @@ def _product(phase: str, arch: str, density: float, shape: dict[str, int], level
 def _masks(elements: int) -> float:
     """Cycles of drawing a mask and applying it."""
     return math.ceil(elements / CHUNK) * _CHUNK + elements * _DRAWN
+
+
+def _ring(width: int, n: int) -> float:
+    """Cycles of the sum of n f32 over a row (operators/ring.py)."""
+    return 60 + 10.0 * width + 1.83 * n if width > 1 else 0.0
 
 
 def _cost(name: str, **shape: int) -> float:

@@ -29,6 +29,7 @@ from ..operators.mean import Mean
 from ..operators.norm import Norm
 from ..operators.region import Region, Tile
 from ..operators.rotary import Rotary
+from ..operators.routing import Routing, Weighing
 from ..records import dataclass
 from .schedule import TILE, TOKENS, VECTOR, Arena, Buffer, Call
 
@@ -424,6 +425,22 @@ class Emitter:
         made = Dropout(self.rows(x.features), self.region.tokens, self.size, float(o.attributes["rate"]))
         y = next(iter(call.writes.values()))
         self.run(made.label, made.routine, call, y=self.at(y))
+
+    def route(self, call: Call) -> None:
+        """The choice of experts, forward or backward."""
+        o, r = call.operator, self.region
+        count, active = (int(o.attributes[key]) for key in ("experts", "active"))
+        made = Routing(count, active, self.rows(count), r.tokens, r.width, self.size, bool(o.attributes["of_chosen"]))
+        part = self.part(call)
+        self.run(f"{made.label}_{part}", lambda name: getattr(made, part)(name, self.allreduce), call)
+
+    def weigh(self, call: Call) -> None:
+        """An activation times the weight of an expert, forward or backward."""
+        o, t = call.operator, self.region.tokens
+        made, part = Weighing(self.rows(o.features[1]), t, self.size), self.part(call)
+        row = {role: f"{self.at(call.buffers[f'{role}s'])}+{4 * t * int(o.attributes['expert'])}"
+               for role in ("gate", "dgate") if f"{role}s" in call.buffers}  # fmt: skip
+        self.run(f"{made.label}_{part}", getattr(made, part), call, **row)
 
     def _keys(self, operator: Operator) -> None:
         """Makes the keys of an operator's mask."""

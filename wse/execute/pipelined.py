@@ -30,6 +30,7 @@ from ..machine.numerics import to_bits
 from ..machine.parameters import Machine
 from ..models import Graph
 from ..models.dropout import refuse
+from ..models.experts import separated
 from ..operators import resident, transport
 from ..operators.policy import Policy
 from ..operators.resident import Part, Resident, Tasks
@@ -130,6 +131,7 @@ class Pipelined:
         trace: int = 0,
         micro_batches: int = 0,
     ):
+        graph = separated(graph)
         graph.check_plain("the fabric")
         refuse(graph, "--mode pipelined")
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence

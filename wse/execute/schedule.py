@@ -25,11 +25,12 @@ FORWARD, BACKWARD = "forward", "backward"
 TILE = "tile"  # [fx][t] elements of the policy's storage type
 VECTOR = "vector"  # [fx] f32: gains, biases and their gradients
 TOKENS = "tokens"  # [fx][t] f32: values per token, such as statistics; at least one in every column
+WHOLE = "whole"  # [features][t] f32: values per token, all of them in every column
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory for an operand.  features: over all columns.  kind: TILE, VECTOR or TOKENS."""
+    """Memory for an operand.  features: over all columns.  kind: TILE, VECTOR, TOKENS or WHOLE."""
 
     name: str
     features: int
@@ -37,8 +38,8 @@ class Buffer:
 
     def bytes(self, columns: int, tokens: int, itemsize: int) -> int:
         """Bytes per PE.  columns: of the region.  tokens: per row.  itemsize: bytes of the storage type."""
-        share = -(-self.features // columns)
-        return share * {TILE: itemsize * tokens, VECTOR: 4, TOKENS: 4 * tokens}[self.kind]
+        share = self.features if self.kind == WHOLE else -(-self.features // columns)
+        return share * {TILE: itemsize * tokens, VECTOR: 4, TOKENS: 4 * tokens, WHOLE: 4 * tokens}[self.kind]
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class _Scheduler:
         self.parts: dict[str, list[Buffer]] = {}
         self.products: set[Buffer] = set()  # parts that a linear layer made and no other operator uses
         self.numbers = 0
+        self.phase = ""  # of calls, if it is not that of their operator's part
         self.operator = operators[0]
         written = {name for operator in operators for name in operator.outputs}
         for name in dict.fromkeys(name for operator in operators for name in operator.inputs):
@@ -118,7 +120,10 @@ class _Scheduler:
                 incoming = self.buffer(f"d.{name}", features[name])
                 self.made.gradients_in.append(incoming)
                 self.parts[name] = [incoming]
-        for self.operator in reversed(operators):
+        for number, self.operator in reversed(list(enumerate(operators))):
+            before = operators[number - 1].attributes.get("again") if number else None
+            if before not in (None, self.operator.attributes.get("again")):
+                self.again([o for o in operators if o.attributes.get("again") == before])
             self.part("backward", self.operator)
         self.made.gradients_out = [self.gradient(buffer.name) for buffer in self.made.inputs]
 
@@ -149,8 +154,18 @@ class _Scheduler:
         return total
 
     def call(self, what: str, phase: str, reads: dict[str, Buffer], writes: dict[str, Buffer]) -> None:
+        phase = self.phase or phase
         calls = self.made.forward if phase == FORWARD else self.made.backward
         calls.append(Call(what, self.operator, phase, reads, writes))
+
+    def again(self, operators: list[Operator]) -> None:
+        """Computes the outputs of operators again, in the backward pass, into new buffers."""
+        behind, self.phase = self.operator, BACKWARD
+        for self.operator in operators:
+            for tensor in self.operator.outputs:
+                self.tiles[tensor] = self.buffer(tensor, self.features[tensor])
+            self.part("forward", self.operator)
+        self.operator, self.phase = behind, ""
 
     # --- operators ----------------------------------------------------------------------------------------------------
 
@@ -320,6 +335,31 @@ class _Scheduler:
         """Into a buffer of its own, because a residual addition passes its gradient on to both sides."""
         self.call("dropout.backward", BACKWARD, {"x": self.dy}, {"y": self.dx()})
 
+    def route_forward(self, o: Operator) -> None:
+        gates = self.tiles[o.outputs[0]] = Buffer(o.outputs[0], o.features[1], WHOLE)
+        if not o.attributes["of_chosen"]:
+            self.stash(o, "shares", self.buffer(f"{o.name}.shares", o.features[1], WHOLE))
+        self.call("route.forward", FORWARD, {"logits": self.x()}, {"gates": gates, **self.stashed(o)})
+
+    def route_backward(self, o: Operator) -> None:
+        """The gradients of the weights are parts, in each column, that are added up in place."""
+        dgates = self.dy
+        reads = {"dgates": dgates, "gates": self.y, **self.stashed(o)}
+        self.call("route.backward", BACKWARD, reads, {"dgates": dgates, "dlogits": self.dx()})
+
+    def weigh_forward(self, o: Operator) -> None:
+        self.call("weigh.forward", FORWARD, {"x": self.x(0), "gates": self.x(1)}, {"y": self.y})
+
+    def weigh_backward(self, o: Operator) -> None:
+        """Writes the expert's row of the gradient of all weights, which all experts share."""
+        parts = self.parts.setdefault(o.inputs[1], [])
+        reads = {"dy": self.dy, "x": self.x(0), "gates": self.x(1)}
+        if parts:
+            reads["dgates"] = parts[0]
+        else:
+            parts.append(self.buffer(f"d.{o.inputs[1]}", self.features[o.inputs[1]], WHOLE))
+        self.call("weigh.backward", BACKWARD, reads, {"dx": self.dx(0), "dgates": parts[0]})
+
     def loss_forward(self, o: Operator) -> None:
         """Also computes the gradient of the logits, so that the backward pass has no call."""
         loss = self.buffer("loss", 1, VECTOR)
@@ -354,6 +394,8 @@ _EXECUTED = {
     "attention",
     "residual",
     "dropout",
+    "route",
+    "weigh",
     "loss",
 }
 
@@ -366,6 +408,8 @@ _EXECUTED = {
 IN_PLACE = {
     "residual.forward": (("z", "x"), ("z", "y")),
     "dropout.backward": (("y", "x"),),
+    "weigh.forward": (("y", "x"),),
+    "weigh.backward": (("dx", "dy"),),
     **{f"{kind}.backward": (("dx", "dy"),) for kind in ("layernorm", "rmsnorm", *ACTIVATIONS)},
     **{f"{kind}.backward": (("dup", "dy"), ("dgate", "up")) for kind in GATES},
     **{f"{kind}.backward": (("dq", "q"), ("dk", "k"), ("dv", "v")) for kind in ("attention", "attention_over_rows")},

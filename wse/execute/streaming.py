@@ -25,6 +25,7 @@ from ..memoryx import Feeder, MemoryX, Transfer, account
 from ..memoryx.feeder import Plan, TransferTime
 from ..models import Graph
 from ..models.dropout import drops
+from ..models.experts import separated
 from ..operators import dropout
 from ..operators.embedding import Embedding
 from ..operators.policy import Policy
@@ -94,6 +95,7 @@ class Streaming:
         trace: int = 0,
         portable: bool = False,
     ):
+        graph = separated(graph)
         self._accept(graph)
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
         self.grid = grid_of(graph, batch, grid)

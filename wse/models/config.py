@@ -341,6 +341,7 @@ def _family(family: dict[str, Any]) -> dict[str, Transformer]:
         shape = {"layers": layers, "d_model": d_model, "heads": heads, "kv_heads": kv_heads, "d_ff": d_ff}
         values: dict[str, Any] = shape | shared | (more[0] if more else {})
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        values["numerics"] = tuple(sorted(values.get("numerics", {}).items()))
         found[name] = Transformer(name=name, **values)
     return found
 

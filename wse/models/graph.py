@@ -32,6 +32,9 @@ KINDS = {
     "mean": "x -> y: the mean over the tokens of each sequence, for each of its tokens",
     "linear": "x -> y = x weight^T + bias; weight [outputs, inputs], bias [outputs] or none",
     "experts": "x -> y: the router and every expert's MLP; router [experts, d], weights [experts, ...], biases; active",
+    "route": "logits of experts -> the weight of each expert, 0 for those that the token does not choose; experts, "
+    "active, of_chosen (weights have the sum 1)",
+    "weigh": "x, weights of experts -> x times that of one; expert (its number)",
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads; scaling (of rope.py)",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
     "window (tokens seen), d_value (features of a head's values), sinks [heads], softcap (scores become softcap "
@@ -80,6 +83,8 @@ ELEMENT_FLOPS = {
     "gelu_gate": 13,
     "residual": 1,
     "dropout": 1,
+    "route": 30,
+    "weigh": 1,
     "concat": 0,
     "loss": 6,
 }
@@ -111,6 +116,8 @@ PLAIN = {
     "gelu_gate": {"exact"},
     "residual": set(),
     "dropout": {"rate", "stream"},
+    "route": {"experts", "active", "of_chosen"},
+    "weigh": {"expert"},
     "loss": {"softcap"},
 }
 
@@ -158,7 +165,9 @@ class Operator:
     features    (of the inputs together, of the output), per token
     parameters  role in KINDS ("weight", "bias", "gain", "router", "up" ...) -> Parameter
     attributes  what else KINDS names: eps, heads, kv_heads, d_head, causal, alibi, theta, rotary, sequence, active,
-                exact, window, d_value, extra, once, scaling, rate, dropout, stream
+                exact, window, d_value, extra, once, scaling, rate, dropout, stream, expert, experts, of_chosen; and
+                again: a name; the operators of that name keep nothing for the backward pass, in which they are computed
+                again before the operator behind them
     """
 
     name: str
@@ -265,6 +274,8 @@ class Graph:
                 continue
             if key in ("attn_logit_softcapping", "final_logit_softcapping"):  # attributes of attention and loss
                 continue
+            if key in ("norm_topk_prob", "router_aux_loss_coef"):  # an attribute of a route; of a loss that is optional
+                continue
             shown = f"{value:g}" if isinstance(value, float) else str(value).lower()
             raise ConfigError(f"model {name} has {key} {shown}, which {who} does not execute; predictions accept it")
         for o in self.operators:
@@ -272,7 +283,7 @@ class Graph:
             if plain is None:
                 raise ConfigError(f"{o.name} of {name} is of kind {o.kind}, which {who} does not execute")
             for key in (*o.attributes, *o.parameters):
-                if key not in plain:
+                if key not in plain and key != "again":
                     raise ConfigError(f"{o.name} of {name}, of kind {o.kind}, has {key}, which {who} does not execute")
         if self.operators[-1].kind != "loss":
             raise ConfigError(f"model {name} ends with {self.operators[-1].name}: without a loss {who} cannot train it")

@@ -451,7 +451,7 @@ def _fused(graph: Graph, naming: Naming, theirs: str, ours: tuple[str, ...]) -> 
 
 
 def config_of(model: Transformer) -> dict[str, Any]:
-    """The config.json of a model that has none: of GPT-2's or Llama's kind.  ConfigError for another."""
+    """The config.json of a model that has none: of GPT-2's, Llama's or Mixtral's kind, whichever is nearest."""
     shared = {"vocab_size": model.vocab, "tie_word_embeddings": model.tied}
     gpt2 = {
         "model_type": "gpt2",
@@ -484,4 +484,10 @@ def config_of(model: Transformer) -> dict[str, Any]:
         "mlp_bias": model.bias,
         "attention_dropout": 0.0,
     }
+    if model.experts > 1:
+        for key in ("attention_bias", "mlp_bias"):
+            del llama[key]
+        llama |= {"model_type": "mixtral", "architectures": ["MixtralForCausalLM"]}
+        llama |= {"num_local_experts": model.experts, "num_experts_per_tok": model.active_experts}
+        llama |= {"intermediate_size": model.d_expert or model.d_ff, "router_jitter_noise": 0.0}
     return (gpt2 if model.positions == "learned" else llama) | shared

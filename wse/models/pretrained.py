@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -274,8 +274,6 @@ def export(
     """
     folder, model = Path(folder), graph.model
     check_folder(folder)
-    if model.experts > 1:
-        raise ConfigError(f"{model.name} has experts, which are not exported")
     config = dict(config_of(model) if source is None else source.config)
     if source is None:
         again = from_hugging_face(config, model.name).but(
@@ -299,14 +297,32 @@ def export(
             parts = [whole]
         return np.ascontiguousarray(entry.join(parts), np.float32)
 
-    made = entries(graph, str(config["model_type"]))
+    kept = lru_cache(3)(tensor)  # the experts' tensors are written expert by expert
+
+    def written(entry: Entry, number: int | None) -> np.ndarray:
+        return tensor(entry) if number is None else kept(entry)[number]
+
+    made = Tensors(
+        {
+            name: partial(written, e, number)
+            for e in entries(graph, str(config["model_type"]))
+            for name, number in _unstacked(e)
+        }
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    write_safetensors(folder / "model.safetensors", Tensors({e.name: partial(tensor, e) for e in made}))
+    write_safetensors(folder / "model.safetensors", made)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     if source is not None and source.folder is not None:
         for name in TOKENIZER:
             if (source.folder / name).is_file():
                 shutil.copyfile(source.folder / name, folder / name)
+
+
+def _unstacked(entry: Entry) -> list[tuple[str, int | None]]:
+    """(name in a file, number of the expert) of what an entry holds: the reverse of _stacks."""
+    if not (of_all := re.fullmatch(r"(.+\.experts)(\.[^.]+\.\w+)", entry.name)):
+        return [(entry.name, None)]
+    return [(f"{of_all[1]}.{number}{of_all[2]}", number) for number in range(entry.shape[0])]
 
 
 def check_folder(folder: Path) -> None:

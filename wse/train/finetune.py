@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..memoryx.store import META, Store
-from ..models import Graph, Transformer, dropout, graph, lora
+from ..models import Graph, Transformer, dropout, experts, graph, lora
 from ..models.dropout import Rates
 from ..models.pretrained import Pretrained, export, open_pretrained
 from ..records import dataclass
@@ -55,7 +55,8 @@ class Start:
     def export(self, folder: Path, store: Store) -> None:
         """Writes the store's weights as a Hugging Face model, with adapters merged.  Errors as pretrained.export."""
         weights = lora.merged(self.graph, store.weights.__getitem__)
-        export(folder, lora.plain(self.graph), weights, self.pretrained, self.rows)
+        whole = graph(self.graph.model)
+        export(folder, whole, experts.stacked(self.graph, weights), self.pretrained, self.rows)
 
     def export_adapter(self, folder: Path, store: Store) -> None:
         """Writes the adapters as PEFT has them.  Errors as lora.export_adapter."""
@@ -99,9 +100,10 @@ def shortened(whole: Transformer, layers: int | None, sequence: int | None, wher
 def fresh(model: Transformer, source: str) -> Start:
     """A model with initial weights, and the characters of a text or the ids of a .npy file.  Errors as data.read and
     tokens.read."""
+    made = experts.separated(graph(model))
     if source.endswith(".npy"):
-        return Start(graph(model), tokens.read(source, None, model.vocab, False))
-    return Start(graph(model), data.read(source, model.vocab))
+        return Start(made, tokens.read(source, None, model.vocab, False))
+    return Start(made, data.read(source, model.vocab))
 
 
 def from_checkpoint(model: Transformer, source: str, path: Path) -> Start:
@@ -141,13 +143,13 @@ def from_files(
     rates = dropout.of_file(files.type, whole.numerics) if rates is None else rates
     whole = whole.but(numerics=dropout.without(files.type, whole.numerics))
     model = shortened(whole, layers, sequence or min(SEQUENCE, whole.sequence), str(files.where))
-    graph(model).check_plain("the fabric")
+    experts.separated(graph(model)).check_plain("the fabric")
     text = tokens.read(source, files, whole.vocab, reduced)
-    made = graph(model.but(vocab=text.vocab))
+    made = experts.separated(graph(model.but(vocab=text.vocab)))
     found = files.weights(graph(model), graph(whole))
 
     def read(name: str) -> np.ndarray:
         return found[name][text.rows] if text.rows is not None and name in TABLES else found[name]
 
-    start = Start(made, text, Tensors({name: partial(read, name) for name in found}), files, text.rows)
+    start = Start(made, text, experts.cut(made.parameters, read), files, text.rows)
     return with_dropout(start, rates)

@@ -243,6 +243,15 @@ def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     return (scores.softmax(-1)[..., :s] * p.get("mask", 1) @ v).transpose(1, 2).flatten(-2)
 
 
+def _route(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    t = torch()
+    shares = x[0].softmax(-1)
+    best, places = shares.topk(int(o.attributes["active"]), -1)
+    if o.attributes["of_chosen"]:
+        best = best / best.sum(-1, keepdim=True)
+    return t.zeros_like(shares).scatter(-1, places, best)
+
+
 def _gelu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     return torch().nn.functional.gelu(x[0], approximate="none" if o.attributes["exact"] else "tanh")
 
@@ -268,5 +277,7 @@ _KINDS: dict[str, Kind] = {
     **_ACTIVATIONS,
     **{gate: partial(_gate, _ACTIVATIONS[kind]) for gate, kind in GATES.items()},
     "residual": lambda o, x, p: x[0] + x[1],
+    "route": _route,
+    "weigh": lambda o, x, p: x[0] * x[1][..., int(o.attributes["expert"]), None],
     "dropout": lambda o, x, p: x[0] * p.get("mask", 1),
 }
