@@ -268,3 +268,33 @@ def test_a_new_run_from_a_checkpoint_has_new_data_and_settings(text, tmp_path):
 def test_options_of_files_that_do_not_fit(llama, words, sentence):
     result = sh("train", "--steps", "1", *(llama if word == "FILES" else word for word in words))
     assert result.exit_code == 2 and sentence in result.stderr
+
+
+def test_experts_whose_load_is_balanced(text, tmp_path):
+    """The reference has the same loss, pass by pass; a resumed run has the same balance."""
+    run = (
+        "train",
+        "--model",
+        "nano-moe",
+        "--batch",
+        "2",
+        "--dtype",
+        "f32",
+        "--sequence",
+        8,
+        "--micro-batches",
+        2,
+        "--data",
+        text,
+    )
+    lines = tmp_path / "run.jsonl"
+    done = document(
+        *run, "--steps", 4, "--balance", 0.5, "--reference", "--log", lines, "--checkpoint", tmp_path / "saved"
+    )
+    plain = document(*run, "--steps", 4)
+    assert done["balance"] == 0.5 and "balance" not in plain and done["losses"][1:] != plain["losses"][1:]
+    assert done["losses"][0] == plain["losses"][0] and abs(done["reference"]["difference"]) < 1e-4
+    result = sh(*run, "--steps", 6, "--resume", tmp_path / "saved")
+    assert result.exit_code == 2 and "its balance is 0.5" in result.stderr
+    result = sh("train", "--model", "nano", "--balance", 0.5, "--data", text)
+    assert result.exit_code == 2 and "model nano has no experts whose load could be balanced" in result.stderr

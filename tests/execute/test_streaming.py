@@ -16,9 +16,10 @@ from operator_cases import BOTH, DROPOUT, REFUSED, STREAMING, WIDE
 from wse import Machine
 from wse.errors import ConfigError
 from wse.execute.streaming import Streaming
-from wse.memoryx import Ddr5, MemoryX
+from wse.memoryx import Ddr5, MemoryX, Network
 from wse.models import graph, load
 from wse.models.dropout import Rates, dropped
+from wse.models.experts import balanced, separated
 from wse.train import loop, reference
 
 SMALL = load("nano-1").but(sequence=8)
@@ -301,3 +302,42 @@ def test_what_is_refused():
         execution.run(*random_tokens(SMALL, 2), 0)
     with pytest.raises(ConfigError, match=r"^ids and labels are \[2, 8\], not \(4, 8\) and \(4, 8\)$"):
         execution.run(*random_tokens(SMALL, 4))
+
+
+MOE = load("nano-moe").but(sequence=8)
+
+
+@pytest.mark.parametrize(
+    "model, grid, dtype, bound",
+    [
+        (MOE, (4, 2), "f32", 1e-5),
+        (MOE.but(numerics=(), experts=5, active_experts=3), (4, 4), "f32", 1e-5),
+        (MOE.but(layers=1), (2, 1), "f32", 1e-5),
+    ],
+)
+def test_a_loss_of_load_balance(model, grid, dtype, bound):
+    """Every gradient is PyTorch's; the loss of the pass is the cross-entropy; the load is counted."""
+    made = balanced(separated(graph(model)), 0.7)
+    execution = Streaming(made, 2, Machine("wse3"), MemoryX(), dtype=dtype, grid=grid)
+    done, tokens, _ = pass_against_pytorch(execution, 2, bound, 2.0)
+    assert done.load.shape == (model.layers, model.experts)
+    assert (done.load.sum(axis=1) == 2 * 8 * model.active_experts).all()
+    assert execution.evaluate(*tokens) == done.loss
+    again, third = (execution.run(*tokens, 2.0) for _ in range(2))
+    assert (again.loss, again.cycles) == (done.loss, third.cycles) and (again.load == done.load).all()
+
+
+def test_the_load_goes_to_memoryx_and_back():
+    """Backward begins two latencies of the network after the last loads have left, or when the head is done."""
+    cycles = {}
+    for us in (1.0, 2000.0, 3000.0):
+        for by in (0.0, 0.5):
+            made = separated(graph(MOE.but(layers=1)))
+            system = MemoryX(network=Network(latency_us=us))
+            execution = Streaming(balanced(made, by) if by else made, 2, Machine("wse3"), system, grid=(4, 2))
+            execution.load(random_weights(made))
+            done = execution.run(*random_tokens(MOE, 2))
+            assert done.load is not None
+            cycles[us, by] = done.cycles
+    more = [cycles[us, 0.5] - cycles[us, 0.0] for us in (1.0, 2000.0, 3000.0)]
+    assert more[0] < 1000 and more[2] - more[1] == pytest.approx(2 * 1e-3 * Machine("wse3").clock_hz, rel=0.01)

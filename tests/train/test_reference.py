@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from layer_bounds import random_tokens, random_weights
 
 from wse.models import graph, load
+from wse.models.experts import balanced, routes, separated
 from wse.train import loop, reference
 
 torch = pytest.importorskip("torch")
@@ -67,3 +69,29 @@ def test_rotary_keeps_what_only_the_distance_decides():
     scores = torch.einsum("ihd,jhd->hij", *turned)
     np.testing.assert_allclose(scores[:, 3:, 3:], scores[:, :-3, :-3], rtol=1e-10)
     assert not np.allclose(scores[:, 0, 0], scores[:, 0, 5])
+
+
+def test_the_loss_of_load_balance_is_that_of_transformers():
+    """Its value and its gradient by the router, over two layers and two passes."""
+    mixtral = pytest.importorskip("transformers.models.mixtral.modeling_mixtral")
+    made = separated(graph(load("nano-moe").but(sequence=6)))
+    weights = random_weights(made)
+    ids, labels = random_tokens(made.model, 4)
+    kept = {}
+    leaves = {name: torch.from_numpy(w).requires_grad_() for name, w in weights.items()}
+    reference.logits(made, leaves, torch.from_numpy(ids), tensors=kept)
+    routers = [kept[o.inputs[0]] for o in routes(made)]
+    wanted = 0
+    for part in (slice(0, 2), slice(2, 4)):  # passes
+        gates = tuple(router[part].flatten(0, 1) for router in routers)
+        wanted = wanted + mixtral.load_balancing_loss_func(gates, 4, 2) / 2
+    (0.3 * wanted).backward()
+    by_loss = [reference._losses(balanced(made, 0.3), leaves, *map(torch.from_numpy, (ids, labels)), (), 2)]
+    value, whole = by_loss[0]
+    assert (whole - value).item() == pytest.approx(0.3 * wanted.item(), rel=1e-5)
+    theirs = {name: leaf.grad.clone() for name, leaf in leaves.items() if leaf.grad is not None}
+    for leaf in leaves.values():
+        leaf.grad = None
+    (whole - value).backward()
+    for name, gradient in theirs.items():
+        np.testing.assert_allclose(leaves[name].grad, gradient, atol=1e-6 * float(gradient.abs().max()) + 1e-9)

@@ -54,6 +54,12 @@ OF_FILES = ("reduce_vocab", "lora")
 )
 @common.flag("--no-dropout", help="Train without the dropout that the model's configuration names: --dropout 0.")
 @common.option(
+    "--balance",
+    type=types.Number(0, 1e6),
+    help="Factor of the loss that balances the load of experts, which is added to the loss (streaming).  "
+    "[default: with --init router_aux_loss_coef if output_router_logits is set, else 0]",
+)
+@common.option(
     "--lora",
     type=types.COUNT,
     help="With --init: train adapters of this rank at queries and values, and nothing else.",
@@ -274,6 +280,13 @@ def systems(options: dict[str, Any]) -> Iterator[Client | None]:
 
 def begun(options: dict[str, Any]) -> Start:
     """The model, its weights and the data."""
+    from ..train import finetune
+
+    return finetune.with_balance(unbalanced(options), options["balance"])
+
+
+def unbalanced(options: dict[str, Any]) -> Start:
+    """As `begun`, without a loss of load balance."""
     from ..models import load
     from ..models.dropout import Rates, without
     from ..train import finetune
@@ -333,6 +346,8 @@ def prepare(
         about["lora"] = start.lora
     if start.rates:
         about["dropout"] = list(vars(start.rates).values())
+    if start.balance:
+        about["balance"] = start.balance
     if options["offload"]:
         about["offload"] = True
     if options["resume"] is not None:
@@ -496,6 +511,7 @@ def compare(trainer: Trainer, weights: Mapping[str, np.ndarray] | None, batches_
         trainer.trained,
         skipped,
         trainer.draws,
+        s.micro_batches,
     )
 
 

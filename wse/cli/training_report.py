@@ -73,6 +73,7 @@ def document(
         "skipped_steps": trainer.scaler.skipped,
         "loss_scale": trainer.scaler.scale,
         "cycles_per_step": cycles,
+        "busiest_expert": history[-1].busiest or None,
         "clock_hz": trainer.execution.clock_hz,
         "tokens_per_step": tokens,
         "tokens_per_second_device": tokens * trainer.execution.clock_hz / cycles,
@@ -151,6 +152,13 @@ def reference_line(d: Mapping[str, Any]) -> str | None:
     return f"{line}; held out {reference['held_out_loss']:.4f}, here {reference['held_out_difference']:+.4f}"
 
 
+def experts_line(d: Mapping[str, Any]) -> str | None:
+    if d["busiest_expert"] is None:
+        return None
+    balance = f"; loss of load balance times {d['balance']:g}" if "balance" in d else ""
+    return f"the busiest of the last step has {d['busiest_expert']:.2f} times the tokens of the mean{balance}"
+
+
 def systems_line(d: Mapping[str, Any]) -> str | None:
     if d["systems"] == 1:
         return None
@@ -177,6 +185,7 @@ def lines(d: Mapping[str, Any]) -> list[tuple[str, Words]]:
         ("step", "{cycles_per_step:,.0f} cycles for {tokens_per_step} tokens"),
         ("cost models", modelled_line),
         ("systems", systems_line),
+        ("experts", experts_line),
         ("rate", "{tokens_per_second_device:,.0f} tokens/s of wafer time at {clock_hz:si Hz}"),
         (
             "wavelets",

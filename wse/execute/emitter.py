@@ -36,6 +36,7 @@ from .schedule import TILE, TOKENS, VECTOR, Arena, Buffer, Call
 ARENA = "work"  # the array of operators' work space, which holds all buffers as well
 LABELS = "labels"  # u16 [batches, t]
 SCALE = "scale"  # f32 [1]: loss scale / tokens of all batches
+BALANCE = "balance"  # f32 [experts]: the gradient of the loss of load balance by an expert's share of a token
 LOSS = "losses"  # f32 [batches]: sum of the losses of the row's tokens
 MARK = 1  # kind of the messages that announce the start of a call; the host reads those of the first PE
 
@@ -430,9 +431,14 @@ class Emitter:
         """The choice of experts, forward or backward."""
         o, r = call.operator, self.region
         count, active = (int(o.attributes[key]) for key in ("experts", "active"))
-        made = Routing(count, active, self.rows(count), r.tokens, r.width, self.size, bool(o.attributes["of_chosen"]))
+        choices = {key: bool(o.attributes.get(key)) for key in ("of_chosen", "counted")}
+        balanced = {"balance": BALANCE} if "balance" in o.attributes else {}
+        made = Routing(
+            count, active, self.rows(count), r.tokens, r.width, self.size, balanced=bool(balanced), **choices
+        )
         part = self.part(call)
-        self.run(f"{made.label}_{part}", lambda name: getattr(made, part)(name, self.allreduce), call)
+        more = balanced if part == "backward" else {}
+        self.run(f"{made.label}_{part}", lambda name: getattr(made, part)(name, self.allreduce), call, **more)
 
     def weigh(self, call: Call) -> None:
         """An activation times the weight of an expert, forward or backward."""

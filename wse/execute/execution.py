@@ -46,6 +46,8 @@ class Pass:
     activations wavelets of activations, and of their gradients, that left the wafer and came back
     spans       intervals of activity, ordered by begin
     waits       cycles by phase and cause (CAUSES), of the slowest column
+    load        tokens that each expert of each layer computes: int64 [layers, experts]; None without experts, or where
+                it is not counted
     """
 
     loss: float
@@ -57,6 +59,7 @@ class Pass:
     activations: int = 0
     spans: list[Span] = field(default_factory=list)
     waits: dict[str, dict[str, int]] = field(default_factory=dict)
+    load: np.ndarray | None = None
 
 
 class Execution(Protocol):

@@ -23,7 +23,7 @@ from ..errors import ConfigError, ProgramError
 from ..fabric.fabric import Fabric
 from ..memoryx import Transfer
 from ..memoryx.feeder import Link, Plan
-from ..models import Graph
+from ..models import Graph, experts
 from ..models.dropout import refuse
 from ..models.graph import Operator
 from ..operators.embedding import Embedding
@@ -98,6 +98,7 @@ class Offloading(Streaming):
     def _accept(self, graph: Graph) -> None:
         super()._accept(graph)
         refuse(graph, "--offload")
+        experts.refuse(graph, "--offload")
 
     def _made(
         self, executed: Graph, copies: Mapping[str, np.ndarray], sparse: bool, load: Callable[[Program], Fabric]

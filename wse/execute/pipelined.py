@@ -28,7 +28,7 @@ from ..fabric.fabric import Fabric
 from ..fabric.run import Run
 from ..machine.numerics import to_bits
 from ..machine.parameters import Machine
-from ..models import Graph
+from ..models import Graph, experts
 from ..models.dropout import refuse
 from ..models.experts import separated
 from ..operators import resident, transport
@@ -134,6 +134,7 @@ class Pipelined:
         graph = separated(graph)
         graph.check_plain("the fabric")
         refuse(graph, "--mode pipelined")
+        experts.refuse(graph, "--mode pipelined")
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
         self.machine, self.clock_hz = machine, machine.clock_hz
         self.policy = Policy(dtype, policy)

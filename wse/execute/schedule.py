@@ -337,9 +337,14 @@ class _Scheduler:
 
     def route_forward(self, o: Operator) -> None:
         gates = self.tiles[o.outputs[0]] = Buffer(o.outputs[0], o.features[1], WHOLE)
-        if not o.attributes["of_chosen"]:
+        if not o.attributes["of_chosen"] or "balance" in o.attributes:
             self.stash(o, "shares", self.buffer(f"{o.name}.shares", o.features[1], WHOLE))
-        self.call("route.forward", FORWARD, {"logits": self.x()}, {"gates": gates, **self.stashed(o)})
+        writes = {"gates": gates, **self.stashed(o)}
+        if "counted" in o.attributes:
+            writes["load"] = self.buffer(f"{o.name}.load", o.features[1], VECTOR)
+        self.call("route.forward", FORWARD, {"logits": self.x()}, writes)
+        if "counted" in o.attributes:
+            self.call("vector.send.load", FORWARD, {"load": writes["load"]}, {})
 
     def route_backward(self, o: Operator) -> None:
         """The gradients of the weights are parts, in each column, that are added up in place."""

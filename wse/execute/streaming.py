@@ -19,13 +19,13 @@ import numpy as np
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..fabric.run import Run
-from ..fabric.stream import StreamIn
+from ..fabric.stream import Segment, StreamIn
 from ..machine.parameters import Machine
 from ..memoryx import Feeder, MemoryX, Transfer, account
 from ..memoryx.feeder import Plan, TransferTime
 from ..models import Graph
 from ..models.dropout import drops
-from ..models.experts import separated
+from ..models.experts import counted, factor, routes, separated
 from ..operators import dropout
 from ..operators.embedding import Embedding
 from ..operators.policy import Policy
@@ -41,6 +41,7 @@ from .replicas import replicated
 from .schedule import BACKWARD, FORWARD, allocate, schedule
 
 TASK, STEP = "step", 8
+LOAD = "vector.send.load"  # the calls that send the load of experts
 END = 0xFFFF  # the mark after the last call
 
 
@@ -120,7 +121,7 @@ class Streaming:
         self, executed: Graph, copies: Mapping[str, np.ndarray], sparse: bool, load: Callable[[Program], Fabric]
     ) -> Fabric:
         """Makes the region, its program and its emitter, and loads the program.  executed, copies: of `replicated`."""
-        width, tokens = self.grid[0], self.tokens
+        width, tokens, executed = self.grid[0], self.tokens, counted(executed)
         features = {name: tensor.features for name, tensor in executed.tensors.items()}
         self.schedule = schedule(executed.operators, features, over_rows=tokens < self.sequence)
         work = emitter.works(self.schedule.calls, self._region(tokens), self.sequence, sparse)
@@ -158,6 +159,10 @@ class Streaming:
             for call in self.schedule.forward:
                 made.call(call)
             region.code(f"    ld32 r1, [{emitter.SCALE}]\n    bz r1, end_of_step")
+            if factor(self.graph):
+                region.array(emitter.BALANCE, routes(self.graph)[0].features[1], "f32")
+                region.dsd("all_balance", lambda role, pe: dsd.mem1d(pe.symbols[emitter.BALANCE]))
+                region.code("    dsr a0, ids_in\n    dsr d0, all_balance\n    mov32 d0, a0")
             for call in self.schedule.backward:
                 made.call(call)
             region.code("end_of_step:")
@@ -199,13 +204,22 @@ class Streaming:
             raise ConfigError(f"a loss scale is above 0, not {scale}")
         found: MutableMapping[str, np.ndarray] = {} if gradients is None else gradients
         made = self.emitter
+        loads: list[np.ndarray] = []
+
+        def done(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
+            if sent.call.what == LOAD:
+                loads.append(arrays["load"])
+            else:
+                self._collect(found, sent, arrays, ids)
+
         moved = self._move(
             made.feeds,
             made.drains,
             ids,
             labels,
             lambda: self._start(labels, scale, draw),
-            lambda sent, arrays: self._collect(found, sent, arrays, ids),
+            done,
+            (lambda cycle: self._balance(np.stack(loads), scale, cycle)) if factor(self.graph) else None,
         )
         spans = self._spans(moved)
         return Pass(
@@ -217,12 +231,15 @@ class Streaming:
             drained=moved.outgoing.wavelets,
             spans=spans,
             waits=self._waits(moved, spans),
+            load=np.stack(loads).astype(np.int64) if loads else None,
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
         """See Execution.  Forward only."""
-        forward = [feed for feed in self.emitter.feeds if feed.call.phase == FORWARD]
-        self._move(forward, [], ids, labels, lambda: self._start(labels, 0.0))
+        forward, loads = (
+            [one for one in all if one.call.phase == FORWARD] for all in (self.emitter.feeds, self.emitter.drains)
+        )
+        self._move(forward, loads, ids, labels, lambda: self._start(labels, 0.0))
         self.fabric.said()
         return self._loss()
 
@@ -252,8 +269,12 @@ class Streaming:
         labels: np.ndarray,
         start: Callable[[], None],
         done: Callable[[EdgeTransfer, dict[str, np.ndarray]], None] = lambda sent, arrays: None,
+        answer: Callable[[int], None] | None = None,
     ) -> Moved:
-        """Starts a task, sends it the feeds, and gives each drain to `done`."""
+        """Starts a task, sends it the feeds, and gives each drain to `done`.
+
+        answer: is called when all loads of experts have left, with the cycle in which what it sends can be there.
+        """
         if not self._weights:
             raise ConfigError("there are no weights: load some first")
         shape = (self.batch, self.sequence)
@@ -272,6 +293,10 @@ class Streaming:
             ]
             incoming.append(Incoming(streams, counts[path], segments, lambda i: self._columns(feeds[i], ids)))
         outgoing = Outgoing(self.out, drains, self.feeder.drain().rate, done)
+        if answer is not None:
+            outgoing.answered = sum(drain.call.what == LOAD for drain in drains)
+            outgoing.patience = max(1, int(2 * self.feeder.latency))  # to MemoryX and back
+            outgoing.answer = answer
         self._before = None
         start()
         edge_streams.move(self.fabric, incoming, outgoing, self.ahead)
@@ -327,6 +352,15 @@ class Streaming:
         for stream, row in zip(self.ids, np.concatenate(words, axis=1), strict=True):
             stream.put(row)
         self.fabric.launch(TASK)
+
+    def _balance(self, loads: np.ndarray, scale: float, cycle: int) -> None:
+        """Sends the gradient of the loss of load balance by the experts' shares.  loads: [layers, experts]."""
+        layers, experts = loads.shape
+        choices = layers * self.batch * self.sequence
+        gradient = scale * factor(self.graph) * experts * loads.sum(axis=0, dtype=np.float64) / choices**2
+        words = gradient.astype(np.float32).view(np.uint32)
+        for stream in self.ids:
+            stream.put(words, None, [Segment(experts, cycle)])
 
     def _loss(self) -> float:
         """The mean loss over all tokens, in nats; each row holds the sum over its own tokens."""

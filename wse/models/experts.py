@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -40,6 +41,48 @@ def separated(graph: Graph) -> Graph:
         else:
             made.operators.append(o)
     return Graph(model, tuple(made.operators), made.tensors)
+
+
+def routes(graph: Graph) -> list[Operator]:
+    """The operators of a separated graph that choose experts."""
+    return [o for o in graph.operators if o.kind == "route"]
+
+
+def balanced(graph: Graph, factor: float) -> Graph:
+    """A separated graph whose training adds a loss of load balance: factor x experts x the sum over the experts of the
+    part of the tokens that choose the expert, times the mean share of the expert in the softmax of the router's logits.
+
+    Both are means over the tokens of a pass and over all layers with experts, as in `transformers`.  Only the shares
+    have a gradient.  Raises ConfigError for a model without experts, or with layers of different numbers of them.
+    """
+    found = routes(graph)
+    if not found:
+        raise ConfigError(f"model {graph.model.name} has no experts whose load could be balanced")
+    if len({o.features[1] for o in found}) > 1:
+        raise ConfigError(f"model {graph.model.name} has layers of different numbers of experts: leave out --balance")
+    return _with(graph, balance=factor)
+
+
+def counted(graph: Graph) -> Graph:
+    """A graph whose routes also give the load of each expert."""
+    return _with(graph, counted=True) if routes(graph) else graph
+
+
+def _with(graph: Graph, **attributes: object) -> Graph:
+    """The graph with more attributes of its routes."""
+    made = [replace(o, attributes=o.attributes | attributes) if o.kind == "route" else o for o in graph.operators]
+    return Graph(graph.model, tuple(made), graph.tensors)
+
+
+def factor(graph: Graph) -> float:
+    """Of the loss of load balance; 0 for none."""
+    return max((float(o.attributes.get("balance", 0)) for o in routes(graph)), default=0.0)
+
+
+def refuse(graph: Graph, who: str) -> None:
+    """ConfigError if a graph has a loss of load balance.  who: does not execute it, as in "--mode pipelined"."""
+    if factor(graph):
+        raise ConfigError(f"{who} does not execute the loss of load balance: leave out --balance")
 
 
 class _Made:

@@ -33,7 +33,7 @@ KINDS = {
     "linear": "x -> y = x weight^T + bias; weight [outputs, inputs], bias [outputs] or none",
     "experts": "x -> y: the router and every expert's MLP; router [experts, d], weights [experts, ...], biases; active",
     "route": "logits of experts -> the weight of each expert, 0 for those that the token does not choose; experts, "
-    "active, of_chosen (weights have the sum 1)",
+    "active, of_chosen (weights have the sum 1); balance (the factor of the loss of load balance), counted",
     "weigh": "x, weights of experts -> x times that of one; expert (its number)",
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads; scaling (of rope.py)",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
@@ -116,7 +116,7 @@ PLAIN = {
     "gelu_gate": {"exact"},
     "residual": set(),
     "dropout": {"rate", "stream"},
-    "route": {"experts", "active", "of_chosen"},
+    "route": {"experts", "active", "of_chosen", "balance", "counted"},
     "weigh": {"expert"},
     "loss": {"softcap"},
 }

@@ -1,6 +1,6 @@
 """Routing of tokens to experts in training: weights of the chosen experts, and activations times such a weight.
 
-    Routing.forward    logits, gates[, shares]               gates of all experts, 0 for those that are not chosen
+    Routing.forward    logits, gates[, shares][, load]        gates of all experts, 0 for those that are not chosen
     Routing.backward   dgates, gates[, shares], dlogits[, balance]
     Weighing.forward   x, gate, y                             y = x gate; y may lie on x
     Weighing.backward  dy, x, gate, dx, dgate                 dx = dy gate; dgate = the PE's part of the sum of x dy
@@ -10,7 +10,8 @@ gates, dgates and shares are f32 [experts][tokens] in every PE of a row, which a
 row of them.  A token's experts have the greatest logits, of equal ones the first.  Its gates are shares in the softmax
 of the logits, of the chosen ones alone (`of_chosen`) or of all, which `shares` holds.
 
-balance, f32 [experts], is the gradient of a loss by the shares, the same for all tokens: that of load balance.
+load, f32 [rows], is how many of the tile's tokens choose each of the PE's experts.  balance, f32 [experts], is the
+gradient of a loss by the shares, the same for all tokens: that of load balance.
 
 All arithmetic is f32.  A choice takes about 45 cycles for each expert and 4.2 for each expert and token
 (costs/cycles.py).
@@ -24,7 +25,7 @@ from ..program.fragments import f32
 from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, max_rows, reduce_row, single_column, sum_rows
+from .row_sums import AllReduce, max_rows, reduce_row, single_column, sum_rows, sum_tokens
 from .softmax import exponentials
 
 GAP = 200  # a power of two by which the difference of two f32 is at least 1
@@ -36,7 +37,8 @@ class Routing:
     """The shape of a routing.
 
     experts, active: of a token.  rows, tokens: of a tile of logits.  columns: PEs per row.  size: bytes of an element,
-    2 or 4.  of_chosen: gates have the sum 1.  balanced: a loss of load balance has a gradient by the shares.
+    2 or 4.  of_chosen: gates have the sum 1.  balanced: a loss of load balance has a gradient by the shares.  counted:
+    the forward pass gives the load.
     """
 
     experts: int
@@ -47,6 +49,7 @@ class Routing:
     size: int
     of_chosen: bool
     balanced: bool = False
+    counted: bool = False
 
     @property
     def shares(self) -> bool:
@@ -60,11 +63,13 @@ class Routing:
 
     def forward(self, name: str, allreduce: AllReduce = single_column) -> Routine:
         """The subroutine of the forward pass; operands as in the module's docstring."""
-        operands = ("logits", "gates", *(("shares",) if self.shares else ()))
+        operands = ("logits", "gates", *(("shares",) if self.shares else ()), *(("load",) if self.counted else ()))
         c, work, t, n = Code(), Work(), self.tokens, self.experts * self.tokens
         logits = Vec("r8", self.rows * t, self.size)
         gates = Vec(register(operands, "gates"), n)
-        powers, chosen = self._gathered(c, work, logits, allreduce).part(0, n), work.take(n, bank=6)
+        powers = self._gathered(c, work, logits, allreduce).part(0, n)
+        choices = work.take(self.columns * self.rows * t, bank=6)
+        chosen = choices.part(0, n)
         most, free, scratch, guard = (work.take(t, bank=bank) for bank in (4, 0, 2, 6))
         # 0, or no number if a logit is none, which greatest ones and exponentials would hide.
         c.op("fmuls", chosen, powers, 0.0)
@@ -74,11 +79,14 @@ class Routing:
             c(f"fsubs {d}, {a}, {b}")
         c.op("fmovs", powers, gates)
         exponentials(c, work, powers, self.size == 2)
-        c.op("fmovs", chosen, 0.0)
+        c.op("fmovs", choices, 0.0)
         with c.loop(self.active):
             max_rows(c, gates, most, self.experts)
             c.op("fmovs", free, 1.0)
             self._choose(c, gates, chosen, most, free, scratch)
+        if self.counted:
+            own = choices if self.columns == 1 else self._own(c, choices)
+            sum_tokens(c, own, Vec(register(operands, "load"), self.rows), t)
         c.op("fmuls", gates, chosen, powers)
         sum_rows(c, powers if self.shares else gates, most, self.experts)
         math_functions.reciprocal(c, most, free, scratch)

@@ -7,7 +7,7 @@ with the history, the loss scaler, the settings, and the other inputs of the run
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -93,7 +93,7 @@ def _checked(checkpoint: Path, train: Any) -> dict[str, Any]:
     try:
         good = all(isinstance(train[key], dict) for key in ("settings", "about", "scaler"))
         good = good and _has_types(train["scaler"], Scaler) and isinstance(train["history"], list)
-        good = good and all(_has_types(step, Step) for step in train["history"])
+        good = good and all(_has_types(step, Step, {"busiest"}) for step in train["history"])
         good = good and [step["step"] for step in train["history"]] == list(range(len(train["history"])))
     except (KeyError, TypeError):
         good = False
@@ -105,12 +105,13 @@ def _checked(checkpoint: Path, train: Any) -> dict[str, Any]:
 _JSON_TYPES: dict[str, Any] = {"int": int, "float": int | float, "bool": bool}
 
 
-def _has_types(values: Any, kind: type) -> bool:
-    """Whether a JSON object has exactly the fields of a dataclass of numbers and booleans, with their types."""
+def _has_types(values: Any, kind: type, optional: Collection[str] = ()) -> bool:
+    """Whether a JSON object has exactly the fields of a dataclass of numbers and booleans, with their types; those that
+    are optional may be missing."""
     types = {f.name: str(f.type) for f in fields(kind)}
     return (
         isinstance(values, dict)
-        and values.keys() == types.keys()
+        and types.keys() - optional <= values.keys() <= types.keys()
         and all(
             isinstance(value, _JSON_TYPES[types[name]]) and (type(value) is bool) == (types[name] == "bool")
             for name, value in values.items()

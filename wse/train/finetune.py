@@ -38,6 +38,7 @@ class Start:
     rows        int64 [vocab], the tokens of the files that the vocabulary has, None for all
     lora        rank of the adapters of the graph, 0 for none
     rates       of the graph's dropout
+    balance     factor of the loss of load balance
     """
 
     graph: Graph
@@ -47,6 +48,7 @@ class Start:
     rows: np.ndarray | None = None
     lora: int = 0
     rates: Rates = Rates()
+    balance: float = 0.0
 
     def frozen(self) -> tuple[str, ...]:
         """What is not trained because adapters are."""
@@ -68,6 +70,18 @@ class Start:
 def with_dropout(start: Start, rates: Rates) -> Start:
     """The same with dropout."""
     return replace(start, graph=dropout.dropped(start.graph, rates), rates=rates)
+
+
+def with_balance(start: Start, factor: float | None) -> Start:
+    """The same with a loss of load balance; None: with the factor that the model's files name, if they ask for it.
+
+    Errors as experts.balanced.
+    """
+    if factor is None:
+        config = {} if start.pretrained is None else start.pretrained.config
+        asked = bool(config.get("output_router_logits")) and bool(experts.routes(start.graph))
+        factor = float(config.get("router_aux_loss_coef") or 0) if asked else 0.0
+    return replace(start, graph=experts.balanced(start.graph, factor), balance=factor) if factor else start
 
 
 def with_adapters(start: Start, rank: int, seed: int) -> Start:

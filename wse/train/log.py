@@ -74,6 +74,7 @@ class Log:
             "skipped": step.skipped,
             "tokens": step.tokens,
             "cycles": step.cycles,
+            "busiest_expert": step.busiest or None,
             "bound_by": bound,
             "seconds": round(time.monotonic() - self._begun, 3),
         }

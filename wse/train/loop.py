@@ -189,6 +189,7 @@ class Step:
 
     loss: with the weights before the step, in nats.  norm: of the gradient before clipping, without the loss scale.
     scale: the loss scale of the step.  skipped: whether the update was skipped because of non-finite gradients.
+    busiest: the tokens of the expert with most, of any layer, by the mean over the layer's experts; 0 if not counted.
     """
 
     step: int
@@ -202,6 +203,7 @@ class Step:
     sent: int
     dense: int
     drained: int
+    busiest: float = 0.0
 
 
 @dataclass
@@ -274,6 +276,10 @@ class Trainer:
             sent=sum(p.sent for p in passes),
             dense=sum(p.dense for p in passes),
             drained=sum(p.drained for p in passes),
+            busiest=max(
+                (float((p.load / p.load.mean(1, keepdims=True)).max()) for p in passes if p.load is not None),
+                default=0.0,
+            ),
         )
         self.history.append(done)
         return done

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..models import Graph
+from ..models import Graph, experts
 from ..models.graph import GATES, Operator
 from ..models.rope import frequencies
 from ..operators import dropout_masks
@@ -39,14 +39,46 @@ def loss(graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any, draws:
     """Mean cross-entropy over the tokens, a scalar tensor.  ids, labels: integer tensors [batch, sequence].  draws: as
     of `logits`."""
     made = logits(graph, weights, ids, draws)
+    return _cross_entropy(made, labels)
+
+
+def _cross_entropy(made: Any, labels: Any) -> Any:
     return torch().nn.functional.cross_entropy(made.flatten(0, 1), labels.flatten().long())
 
 
-def logits(graph: Graph, weights: Mapping[str, Any], ids: Any, draws: Sequence[int] = ()) -> Any:
+def _losses(
+    graph: Graph, weights: Mapping[str, Any], ids: Any, labels: Any, draws: Sequence[int], passes: int
+) -> tuple[Any, Any]:
+    """(mean cross-entropy, the same with the loss of load balance over the tokens of each of so many equal passes)."""
+    tensors: dict[str, Any] = {}
+    value = _cross_entropy(logits(graph, weights, ids, draws, tensors), labels)
+    by = experts.factor(graph)
+    if not by:
+        return value, value
+    found = experts.routes(graph)
+
+    def mean(of: Callable[[Operator], Any]) -> Any:
+        """[passes, experts], over the tokens of a pass and all layers."""
+        return torch().cat([of(o).unflatten(0, (passes, -1)).flatten(1, -2) for o in found], 1).mean(1)
+
+    shares = mean(lambda o: tensors[o.inputs[0]].softmax(-1))
+    chosen = mean(lambda o: (tensors[o.outputs[0]] > 0).to(value.dtype))
+    return value, value + by * found[0].features[1] * (chosen * shares).sum(-1).mean()
+
+
+def logits(
+    graph: Graph,
+    weights: Mapping[str, Any],
+    ids: Any,
+    draws: Sequence[int] = (),
+    tensors: dict[str, Any] | None = None,
+) -> Any:
     """The logits, a tensor [batch, sequence, vocab].  ids: an integer tensor [batch, sequence].  draws: see
-    Execution.run, one for each of so many equal parts of the batch; none: nothing is dropped."""
+    Execution.run, one for each of so many equal parts of the batch; none: nothing is dropped.  tensors: receives the
+    activations by name."""
     graph.check_plain("the PyTorch reference")
-    tensors: dict[str, Any] = {"ids": ids}
+    tensors = {} if tensors is None else tensors
+    tensors["ids"] = ids
     for operator in graph.operators:
         inputs = [tensors[name] for name in operator.inputs]
         parameters = {role: weights[p.name] for role, p in operator.parameters.items()}
@@ -68,11 +100,11 @@ def gradients(
     dtype: str = "float32",
     draws: Sequence[int] = (),
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """Computes (loss, gradient by parameter name) in "float32" or "float64".  draws: as of `logits`."""
+    """Computes (cross-entropy, gradient by parameter name) in "float32" or "float64".  draws: as of `logits`."""
     t = torch()
     leaves = {name: _leaf(weight, getattr(t, dtype)) for name, weight in weights.items()}
-    value = loss(graph, leaves, _ids(ids), _ids(labels), draws)
-    value.backward()
+    value, whole = _losses(graph, leaves, _ids(ids), _ids(labels), draws, 1)
+    whole.backward()
     return value.item(), {name: leaf.grad.numpy() for name, leaf in leaves.items()}
 
 
@@ -98,6 +130,7 @@ def train(
     trained: Iterable[str] | None = None,
     skipped: Collection[int] = (),
     draws: Callable[[int], Sequence[int]] = lambda step: (),
+    passes: int = 1,
 ) -> ReferenceRun:
     """Trains in float32.
 
@@ -105,7 +138,8 @@ def train(
     weight decay.  rates: the learning rate of each step.  clip: largest norm of the gradient, 0 for no clipping.
     held_out: batches for a final loss.  trained: names of parameters that are updated; None: all.  masks: by parameter
     name, 0 for weights that are zero and stay zero.  skipped: numbers of steps without an update.
-    draws: of the passes of each step, as of `logits`.
+    draws: of the passes of each step, as of `logits`.  passes: of a step; over the tokens of each the load of experts
+    is balanced.
     """
     t = torch()
     leaves = {name: _leaf(weight, t.float32) for name, weight in weights.items()}
@@ -119,8 +153,8 @@ def train(
     for step, (ids, labels) in enumerate(batches):
         for leaf in leaves.values():
             leaf.grad = None
-        value = loss(graph, leaves, _ids(ids), _ids(labels), draws(step))
-        value.backward()
+        value, whole = _losses(graph, leaves, _ids(ids), _ids(labels), draws(step), passes)
+        whole.backward()
         for name, mask in (masks or {}).items():
             leaves[name].grad *= t.from_numpy(np.asarray(mask, np.float32))
         norm = t.nn.utils.clip_grad_norm_(updated, clip or math.inf)
