@@ -5,14 +5,15 @@ import pytest
 from wse.errors import ConfigError
 from wse.execute import schedule as s
 from wse.models import graph, load
+from wse.models.experts import separated
 
 
 def made(name, part=slice(None), **changes):
-    g = graph(load(name).but(**changes) if changes else load(name))
+    g = separated(graph(load(name).but(**changes) if changes else load(name)))
     return s.schedule(g.operators[part], {tensor: t.features for tensor, t in g.tensors.items()})
 
 
-@pytest.mark.parametrize("name", ["nano", "nano-llama", "nano-1"])
+@pytest.mark.parametrize("name", ["nano", "nano-llama", "nano-1", "nano-moe"])
 def test_every_value_is_made_before_it_is_read(name):
     there = set()
     for call in made(name).calls:
@@ -21,15 +22,15 @@ def test_every_value_is_made_before_it_is_read(name):
         there |= set(call.writes.values())
 
 
-@pytest.mark.parametrize("name", ["nano", "nano-llama"])
+@pytest.mark.parametrize("name", ["nano", "nano-llama", "nano-moe"])
 def test_every_parameter_gets_its_gradient_once(name):
-    schedule, g = made(name), graph(load(name))
+    schedule, g = made(name), separated(graph(load(name)))
     sent = []
     for call in schedule.backward:
         if call.what.startswith("vector.send."):
             sent.append(call.operator.parameters[call.what.split(".")[2]].name)
         elif call.what in ("linear.backward", "linear.backward.add", "embedding.gradient", "positions.gradient"):
-            sent += [p.name for p in call.operator.parameters.values()]
+            sent += [p.name for o in call.each or (call.operator,) for p in o.parameters.values()]
     assert sorted(sent) == sorted(g.parameters)
 
 
@@ -50,7 +51,7 @@ def test_gradients_of_a_tensor_that_is_read_twice_are_added():
     assert total == schedule.backward[first - 2].writes["dx"]
 
 
-@pytest.mark.parametrize("name", ["nano", "nano-llama"])
+@pytest.mark.parametrize("name", ["nano", "nano-llama", "nano-moe"])
 @pytest.mark.parametrize("itemsize", [2, 4])
 def test_buffers_that_live_at_once_do_not_overlap(name, itemsize):
     calls = made(name).calls
@@ -89,5 +90,19 @@ def test_a_part_of_the_graph_has_ways_in_and_out():
 
 
 def test_what_no_kernel_executes_is_named():
-    with pytest.raises(ConfigError, match=r"^layers.0.mlp.experts is of kind experts, which no kernel executes; known"):
-        made("nano-1", experts=4, active_experts=1)
+    with pytest.raises(ConfigError, match=r"is of kind token_types, which no kernel executes; known"):
+        made("nano-1", token_types=2)
+
+
+def test_a_loop_has_the_calls_of_one_turn():
+    """Their number and that of the buffers do not depend on the number of turns; what a loop finds lives to its end."""
+    few, many = (made("nano-moe", layers=1, experts=experts).calls for experts in (3, 50))
+    assert [call.what for call in few] == [call.what for call in many] and len(s.lives(few)) == len(s.lives(many))
+    inside = [loop for loop in s.loops(many) if many[loop.start].each]
+    assert [{len(many[number].each) for number in loop} for loop in inside] == [{50}, {50}]
+    lives = s.lives(many)
+    for loop in inside:
+        for number in loop:
+            for buffer in many[number].buffers.values():
+                begin, end = lives[buffer]
+                assert begin >= loop.start or end >= loop.stop - 1, buffer.name

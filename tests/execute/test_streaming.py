@@ -341,3 +341,14 @@ def test_the_load_goes_to_memoryx_and_back():
             cycles[us, by] = done.cycles
     more = [cycles[us, 0.5] - cycles[us, 0.0] for us in (1.0, 2000.0, 3000.0)]
     assert more[0] < 1000 and more[2] - more[1] == pytest.approx(2 * 1e-3 * Machine("wse3").clock_hz, rel=0.01)
+
+
+def test_the_code_of_experts_is_a_loop():
+    """Of 12 experts there is no more code than of 3; gradients are PyTorch's."""
+    sizes = []
+    for count in (3, 12):
+        made = separated(graph(MOE.but(layers=1, experts=count, active_experts=count // 2 + 1, d_ff=16)))
+        execution = Streaming(made, 4, Machine("wse3"), MemoryX(), dtype="f32", grid=(4, 4))
+        sizes.append(max(pe.code_bytes for pe in execution.region.classes.values()))
+        pass_against_pytorch(execution, 4, 1e-5, 1.0)
+    assert sizes[1] - sizes[0] < 100

@@ -19,3 +19,11 @@ def test_add(to, dtype):
     assert np.array_equal(got[to][0, 0], single.rounded(x.astype(np.float64) + y, policy))
     for kept, value in {"x": x, "y": y}.items():
         assert to == kept or np.array_equal(got[kept][0, 0], value)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("n", [1, 2, 51])
+def test_zeros(n, dtype):
+    tensors = {"x": Tensor((n,), np.full(n, np.nan)), "after": Tensor((1,), np.full(1, 7.0))}
+    got = single.on_one([residual.zeros(n, Policy(dtype).size, "none")], tensors, dtype).arrays
+    assert not got["x"].any() and got["after"].item() == 7

@@ -99,7 +99,7 @@ def operator_cycles(
         case "weigh":
             counts = 1, rows, rows * tile
             return tuple(sum(a * b for a, b in zip(c, counts, strict=True)) for c in (_WEIGH, _UNWEIGH))
-        case "residual" | "token_types" | "modulate":
+        case "residual" | "token_types" | "modulate" | "zeros":
             return _cost("residual", n=rows * tile), 0.0
         case "loss":
             features = math.ceil(inputs / width)

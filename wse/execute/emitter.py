@@ -6,8 +6,8 @@ call and its parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,14 @@ from ..operators.region import Region, Tile
 from ..operators.rotary import Rotary
 from ..operators.routing import Routing, Weighing
 from ..records import dataclass
-from .schedule import TILE, TOKENS, VECTOR, Arena, Buffer, Call
+from .schedule import TILE, TOKENS, VECTOR, WHOLE, Arena, Buffer, Call, loops
 
 ARENA = "work"  # the array of operators' work space, which holds all buffers as well
 LABELS = "labels"  # u16 [batches, t]
 SCALE = "scale"  # f32 [1]: loss scale / tokens of all batches
 BALANCE = "balance"  # f32 [experts]: the gradient of the loss of load balance by an expert's share of a token
 LOSS = "losses"  # f32 [batches]: sum of the losses of the row's tokens
+TURN = "turn"  # u32 [1]: of a loop
 MARK = 1  # kind of the messages that announce the start of a call; the host reads those of the first PE
 
 
@@ -51,9 +52,10 @@ class EdgeTransfer:
 
 
 class Noting(Region):
-    """A region that records the largest work space requested since `asked` was set to 0, in bytes."""
+    """A region that records the largest work space requested since `asked` was set to 0, in bytes, and counts loops."""
 
     asked = 0
+    loops = 0
 
     def work(self, bytes: int) -> str:
         """As `Region.work`, and records the largest request."""
@@ -109,9 +111,46 @@ class Emitter:
             self.marks.append(call)
         self.region.code(f"    say {MARK}, {number if call is not None else 0xFFFF}")
 
-    def call(self, call: Call) -> None:
+    def emit(self, calls: Sequence[Call]) -> None:
+        """Appends the code of calls, loops as loops."""
+        for numbers in loops(calls):
+            body = [calls[number] for number in numbers]
+            if body[0].each:
+                self._loop(body)
+            else:
+                self.mark(body[0])
+                self._call(body[0])
+
+    def _loop(self, body: list[Call]) -> None:
+        """Appends a loop.  Its streams and marks are in the order of the turns."""
+        r, first, turns = self.region, len(self.marks), len(body[0].each)
+        feeds, drains, self.feeds, self.drains = self.feeds, self.drains, [], []
+        if not r.loops:
+            r.array(TURN, 1, "u32")
+        r.loops += 1
+        label = f"loop{r.loops}"
+        r.code(f"    mov r1, 0\n    st32 r1, [{TURN}]\n{label}:")
+        for number, call in enumerate(body, first):
+            r.code(f"    ld32 r1, [{TURN}]\n    imul32 r1, r1, {len(body)}\n    iadd32 r1, r1, {number}")
+            r.code(f"    mov r2, {MARK}\n    say r2, r1")
+            self._call(call)
+        r.code(f"    ld32 r1, [{TURN}]\n    iadd32 r1, r1, 1\n    st32 r1, [{TURN}]")
+        r.code(f"    isub32 r1, r1, {turns}\n    bnz r1, {label}")
+        own = self.feeds, self.drains
+        self.feeds, self.drains = feeds, drains
+        for turn in range(turns):
+            self.marks += [replace(call, operator=call.each[turn]) for call in body]
+            for sent, ours in zip(own, (feeds, drains), strict=True):
+                ours += [self._in_turn(one, turn) for one in sent]
+
+    def _in_turn(self, sent: EdgeTransfer, turn: int) -> EdgeTransfer:
+        """A stream of the first turn, as it is in another one."""
+        operator = sent.call.each[turn]
+        names = self._named(operator, tuple(sent.parameters))
+        return EdgeTransfer(replace(sent.call, operator=operator), sent.transfer, names)
+
+    def _call(self, call: Call) -> None:
         """Appends the code of one call."""
-        self.mark(call)
         kind = call.what.split(".")[0]
         method = self.elementwise if kind in ACTIVATIONS else self.gate if kind in GATES else getattr(self, kind, None)
         if method is None:
@@ -441,12 +480,24 @@ class Emitter:
         self.run(f"{made.label}_{part}", lambda name: getattr(made, part)(name, self.allreduce), call, **more)
 
     def weigh(self, call: Call) -> None:
-        """An activation times the weight of an expert, forward or backward."""
-        o, t = call.operator, self.region.tokens
-        made, part = Weighing(self.rows(o.features[1]), t, self.size), self.part(call)
-        row = {role: f"{self.at(call.buffers[f'{role}s'])}+{4 * t * int(o.attributes['expert'])}"
-               for role in ("gate", "dgate") if f"{role}s" in call.buffers}  # fmt: skip
+        """An activation times the weight of the expert whose turn it is, forward or backward."""
+        t, part = self.region.tokens, self.part(call)
+        made = Weighing(self.rows(call.operator.features[1]), t, self.size)
+        row = {}
+        for register, role in (("r20", "gate"), ("r21", "dgate")):
+            if all_of := call.buffers.get(f"{role}s"):
+                row[role] = register
+                self.region.code(f"    ld32 {register}, [{TURN}]\n    imul32 {register}, {register}, {4 * t}")
+                self.region.code(f"    iadd32 {register}, {register}, {self.at(all_of)}")
         self.run(f"{made.label}_{part}", getattr(made, part), call, **row)
+
+    def zeros(self, call: Call) -> None:
+        """A buffer becomes 0."""
+        (buffer,) = call.writes.values()
+        whole = buffer.kind == WHOLE
+        n = buffer.features * self.region.tokens if whole else self.elements(buffer.features)
+        size = 4 if whole else self.size
+        self.run(f"zeros_{n}_{size}", lambda name: residual.zeros(n, size, name), call)
 
     def _keys(self, operator: Operator) -> None:
         """Makes the keys of an operator's mask."""
@@ -488,8 +539,7 @@ def works(
     made = kind(region, nowhere, sequence, sparse)
     made.declare()
     with region.task("measured", region.program.machine.local_task_first):
-        for call in calls:
-            made.call(call)
+        made.emit(calls)
     return made.works
 
 

@@ -201,8 +201,7 @@ class Offloading(Streaming):
             with region.task(name, number):
                 for array, move in received.get(name, ()):
                     region.code(f"    dsr a0, ids_in\n    dsr d0, all_{array}\n    {move} d0, a0")
-                for call in calls:
-                    made.call(call)
+                made.emit(calls)
                 made.mark(None)
             tasks[name] = Task(name, calls, made.feeds, made.drains)
         return tasks

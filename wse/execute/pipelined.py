@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import field
-from itertools import pairwise, product
+from itertools import groupby, pairwise, product
 from math import gcd
 
 import numpy as np
@@ -224,11 +224,11 @@ class Pipelined:
             made.table, made.tables = stage.emitters["step"].table, stage.emitters["step"].tables
         stage.emitters[name] = made
         with stage.region.task(name, id):
-            for made.batch, call in calls:
+            for (made.batch, phase), run in groupby(calls, lambda pair: (pair[0], pair[1].phase)):
                 fed, drained = len(made.feeds), len(made.drains)
-                made.call(call)
+                made.emit([call for _, call in run])
                 if name == "step" and made.batch == 0:
-                    stage.feeds.setdefault(call.phase, []).extend(made.feeds[fed:])
+                    stage.feeds.setdefault(phase, []).extend(made.feeds[fed:])
                     stage.drains += made.drains[drained:]
             made.mark(None)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field
+from itertools import groupby
 
 from ..errors import ConfigError
 from ..models.config import ACTIVATIONS
@@ -51,6 +52,7 @@ class Call:
     writes    role -> buffer that the call writes; a buffer in both is modified in place
     operator  the operator of the graph, with its parameters
     phase     FORWARD or BACKWARD
+    each      of a call in a loop, the operators of all its turns, of which `operator` is the first
     """
 
     what: str
@@ -58,6 +60,7 @@ class Call:
     phase: str
     reads: dict[str, Buffer] = field(default_factory=dict)
     writes: dict[str, Buffer] = field(default_factory=dict)
+    each: tuple[Operator, ...] = ()
 
     @property
     def buffers(self) -> dict[str, Buffer]:
@@ -106,13 +109,19 @@ class _Scheduler:
         self.products: set[Buffer] = set()  # parts that a linear layer made and no other operator uses
         self.numbers = 0
         self.phase = ""  # of calls, if it is not that of their operator's part
+        self.turns: dict[str, tuple[Operator, ...]] = {}  # in a loop, its operators by the name of the first one
         self.operator = operators[0]
         written = {name for operator in operators for name in operator.outputs}
         for name in dict.fromkeys(name for operator in operators for name in operator.inputs):
             if name not in written and name != "ids":
                 self.made.inputs.append(self.tile(name))
-        for self.operator in operators:
-            self.part("forward", self.operator)
+        steps = _steps(operators)
+        for turns in steps:
+            self.operator = turns[0][0]
+            if len(turns[0]) == 1:
+                self.part("forward", self.operator)
+            else:
+                self.loop_forward(turns)
         last = operators[-1]
         if last.kind != "loss":
             for name in last.outputs:
@@ -120,11 +129,12 @@ class _Scheduler:
                 incoming = self.buffer(f"d.{name}", features[name])
                 self.made.gradients_in.append(incoming)
                 self.parts[name] = [incoming]
-        for number, self.operator in reversed(list(enumerate(operators))):
-            before = operators[number - 1].attributes.get("again") if number else None
-            if before not in (None, self.operator.attributes.get("again")):
-                self.again([o for o in operators if o.attributes.get("again") == before])
-            self.part("backward", self.operator)
+        for turns in reversed(steps):
+            self.operator = turns[0][0]
+            if len(turns[0]) == 1:
+                self.part("backward", self.operator)
+            else:
+                self.loop_backward(turns)
         self.made.gradients_out = [self.gradient(buffer.name) for buffer in self.made.inputs]
 
     # --- buffers ------------------------------------------------------------------------------------------------------
@@ -156,7 +166,42 @@ class _Scheduler:
     def call(self, what: str, phase: str, reads: dict[str, Buffer], writes: dict[str, Buffer]) -> None:
         phase = self.phase or phase
         calls = self.made.forward if phase == FORWARD else self.made.backward
-        calls.append(Call(what, self.operator, phase, reads, writes))
+        each = self.turns.get(self.operator.name, ())
+        calls.append(Call(what, self.operator, phase, reads, writes, each))
+
+    # --- loops --------------------------------------------------------------------------------------------------------
+
+    def loop_forward(self, turns: list[list[Operator]]) -> None:
+        """Each turn adds to the sum, which is the buffer of zeros in front of the loop."""
+        *body, last = turns[0]
+        total = self.tiles[turns[-1][-1].outputs[0]] = self.tile(last.inputs[0])
+        self.turns = {each[0].name: each for each in zip(*turns, strict=True)}
+        for self.operator in body:
+            self.part("forward", self.operator)
+        self.operator = last
+        self.call("residual.forward", FORWARD, {"x": total, "y": self.x(1)}, {"z": total})
+        self.turns = {}
+
+    def loop_backward(self, turns: list[list[Operator]]) -> None:
+        """Each turn adds to the gradient of the loop's input, and writes its part of that of the weights of experts."""
+        *body, last = turns[0]
+        self.operator = last
+        self.parts[last.inputs[1]] = [self.gradient(turns[-1][-1].outputs[0])]
+        x, gates = (next(o for o in body if o.kind == kind).inputs[-1] for kind in ("linear", "weigh"))
+        parts = self.parts.setdefault(x, [])
+        begun = [self.buffer(f"d.{gates}", self.features[gates], WHOLE)]
+        self.parts[gates] = [begun[0]]
+        if not parts or parts[-1] not in self.products:
+            begun.append(self.buffer(f"d.{x}", self.features[x]))
+            parts.append(begun[1])
+            self.products.add(begun[1])
+        for buffer in begun:
+            self.call("zeros.backward", BACKWARD, {}, {"x": buffer})
+        self.turns = {each[0].name: each for each in zip(*turns, strict=True)}
+        self.again([o for o in body if o.attributes.get("again")])
+        for self.operator in reversed(body):
+            self.part("backward", self.operator)
+        self.turns = {}
 
     def again(self, operators: list[Operator]) -> None:
         """Computes the outputs of operators again, in the backward pass, into new buffers."""
@@ -356,14 +401,16 @@ class _Scheduler:
         self.call("weigh.forward", FORWARD, {"x": self.x(0), "gates": self.x(1)}, {"y": self.y})
 
     def weigh_backward(self, o: Operator) -> None:
-        """Writes the expert's row of the gradient of all weights, which all experts share."""
-        parts = self.parts.setdefault(o.inputs[1], [])
-        reads = {"dy": self.dy, "x": self.x(0), "gates": self.x(1)}
-        if parts:
-            reads["dgates"] = parts[0]
-        else:
-            parts.append(self.buffer(f"d.{o.inputs[1]}", self.features[o.inputs[1]], WHOLE))
-        self.call("weigh.backward", BACKWARD, reads, {"dx": self.dx(0), "dgates": parts[0]})
+        """Writes the expert's row of the gradient of the weights of all."""
+        (dgates,) = self.parts[o.inputs[1]]
+        reads = {"dy": self.dy, "x": self.x(0), "gates": self.x(1), "dgates": dgates}
+        self.call("weigh.backward", BACKWARD, reads, {"dx": self.dx(0), "dgates": dgates})
+
+    def zeros_forward(self, o: Operator) -> None:
+        self.call("zeros.forward", FORWARD, {}, {"x": self.y})
+
+    def zeros_backward(self, o: Operator) -> None:
+        """It has no gradient."""
 
     def loss_forward(self, o: Operator) -> None:
         """Also computes the gradient of the logits, so that the backward pass has no call."""
@@ -401,8 +448,20 @@ _EXECUTED = {
     "dropout",
     "route",
     "weigh",
+    "zeros",
     "loss",
 }
+
+
+def _steps(operators: list[Operator]) -> list[list[list[Operator]]]:
+    """The turns of each loop, and each operator by itself as a loop of one turn of one operator."""
+    steps: list[list[list[Operator]]] = []
+    for name, run in groupby(operators, lambda o: o.attributes.get("loop")):
+        if name is None:
+            steps += [[[o]] for o in run]
+        else:
+            steps.append([list(turn) for _, turn in groupby(run, lambda o: o.attributes["expert"])])
+    return steps
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
@@ -434,15 +493,27 @@ class Arena:
 ALIGN = 16  # bytes of one row across all memory banks
 
 
+def loops(calls: Sequence[Call]) -> list[range]:
+    """The numbers of the calls of each loop; calls outside are loops of one call."""
+    made: list[range] = []
+    for inside, run in groupby(range(len(calls)), lambda number: bool(calls[number].each)):
+        numbers = list(run)
+        made += [range(numbers[0], numbers[-1] + 1)] if inside else [range(n, n + 1) for n in numbers]
+    return made
+
+
 def lives(calls: list[Call], always: Iterable[Buffer] = ()) -> dict[Buffer, tuple[int, int]]:
     """The lifetime of each buffer: the numbers of the first and the last call that use it.
 
     always: buffers that live during the whole pass.
     """
     found: dict[Buffer, tuple[int, int]] = {}
-    for number, call in enumerate(calls):
-        for buffer in (*call.reads.values(), *call.writes.values()):
-            found[buffer] = found.get(buffer, (number, number))[0], number
+    for loop in loops(calls):
+        first, last = loop.start, loop.stop - 1
+        for number in loop:
+            for buffer in (*calls[number].reads.values(), *calls[number].writes.values()):
+                begin = found.get(buffer, (number, number))[0]
+                found[buffer] = begin, last if begin < first else number  # what a loop finds is there in each turn
     return found | {buffer: (0, len(calls)) for buffer in always}
 
 

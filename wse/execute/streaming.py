@@ -156,15 +156,13 @@ class Streaming:
             region.code("    dsr a0, ids_in")
             for array, move in received.items():
                 region.code(f"    dsr d0, all_{array}\n    {move} d0, a0")
-            for call in self.schedule.forward:
-                made.call(call)
+            made.emit(self.schedule.forward)
             region.code(f"    ld32 r1, [{emitter.SCALE}]\n    bz r1, end_of_step")
             if factor(self.graph):
                 region.array(emitter.BALANCE, routes(self.graph)[0].features[1], "f32")
                 region.dsd("all_balance", lambda role, pe: dsd.mem1d(pe.symbols[emitter.BALANCE]))
                 region.code("    dsr a0, ids_in\n    dsr d0, all_balance\n    mov32 d0, a0")
-            for call in self.schedule.backward:
-                made.call(call)
+            made.emit(self.schedule.backward)
             region.code("end_of_step:")
             made.mark(None)
 

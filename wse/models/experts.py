@@ -2,7 +2,8 @@
 
 A mixture of experts becomes a router (a linear layer), the choice of experts from its logits ("route"), and for each
 expert a MLP whose hidden activations are multiplied by the token's weight of the expert ("weigh"), which is 0 for
-tokens that did not choose it.  So every expert computes all tokens.  Nothing of an expert's MLP is kept for the
+tokens that did not choose it.  So every expert computes all tokens.  Experts are a loop (attributes `loop`, a name, and
+`expert`, a number): all have the same operators, and add to one sum.  Nothing of an expert's MLP is kept for the
 backward pass, which computes it again (the attribute `again`).
 
 A parameter of all experts, such as "layers.0.mlp.experts.up.weight" [experts, outputs, inputs], becomes one for each,
@@ -105,18 +106,19 @@ class _Made:
         logits = self.add(o, "router", "linear", [x], count, router)
         chosen = {"experts": count, "active": o.attributes["active"], "of_chosen": of_chosen}
         gates = self.add(o, "route", "route", [logits], count, {}, chosen)
-        total = ""
+        total = self.add(o, "none", "zeros", [x], d, {})
         for e in range(count):
-            again: dict[str, object] = {"again": f"{o.name}.{e}"}
+            turn: dict[str, object] = {"loop": o.name, "expert": e}
+            again = turn | {"again": True}
             ups = {role: self.add(o, f"{e}.{role}", "linear", [x], wide, _expert(o, role, e), again)
                    for role in ("gate", "up") if role in o.parameters}  # fmt: skip
             kind = f"{model.activation}_gate" if "gate" in ups else model.activation
             form = {"exact": model.exact} if model.activation == "gelu" else {}
             hidden = self.add(o, f"{e}.{model.activation}", kind, list(ups.values()), wide, {}, form | again)
-            weighed = self.add(o, f"{e}.weigh", "weigh", [hidden, gates], wide, {}, {"expert": e} | again)
-            part = self.add(o, f"{e}.down", "linear", [weighed], d, _expert(o, "down", e), {}, y if count == 1 else "")
+            weighed = self.add(o, f"{e}.weigh", "weigh", [hidden, gates], wide, {}, again)
+            part = self.add(o, f"{e}.down", "linear", [weighed], d, _expert(o, "down", e), turn)
             out = y if e == count - 1 else ""
-            total = self.add(o, f"{e}.sum", "residual", [total, part], d, {}, {}, out) if total else part
+            total = self.add(o, f"{e}.sum", "residual", [total, part], d, {}, turn, out)
 
     def add(
         self,

@@ -35,6 +35,7 @@ KINDS = {
     "route": "logits of experts -> the weight of each expert, 0 for those that the token does not choose; experts, "
     "active, of_chosen (weights have the sum 1); balance (the factor of the loss of load balance), counted",
     "weigh": "x, weights of experts -> x times that of one; expert (its number)",
+    "zeros": "x -> zeros",
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads; scaling (of rope.py)",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
     "window (tokens seen), d_value (features of a head's values), sinks [heads], softcap (scores become softcap "
@@ -85,6 +86,7 @@ ELEMENT_FLOPS = {
     "dropout": 1,
     "route": 30,
     "weigh": 1,
+    "zeros": 0,
     "concat": 0,
     "loss": 6,
 }
@@ -96,6 +98,8 @@ GATES = {f"{kind}_gate": kind for kind in ACTIVATIONS}
 MIXING = ("attention", "conv", "scan")
 
 GROUPS = ("embedding", "attention", "mlp", "head")
+
+LOOP = {"loop", "expert", "again"}
 
 # Attributes and parameters of operators as GPT-2, Llama and their like have them: what executes graphs knows these.
 PLAIN = {
@@ -117,7 +121,8 @@ PLAIN = {
     "residual": set(),
     "dropout": {"rate", "stream"},
     "route": {"experts", "active", "of_chosen", "balance", "counted"},
-    "weigh": {"expert"},
+    "weigh": set(),
+    "zeros": set(),
     "loss": {"softcap"},
 }
 
@@ -165,9 +170,9 @@ class Operator:
     features    (of the inputs together, of the output), per token
     parameters  role in KINDS ("weight", "bias", "gain", "router", "up" ...) -> Parameter
     attributes  what else KINDS names: eps, heads, kv_heads, d_head, causal, alibi, theta, rotary, sequence, active,
-                exact, window, d_value, extra, once, scaling, rate, dropout, stream, expert, experts, of_chosen; and
-                again: a name; the operators of that name keep nothing for the backward pass, in which they are computed
-                again before the operator behind them
+                exact, window, d_value, extra, once, scaling, rate, dropout, stream, experts, of_chosen, and those of
+                LOOP: operators of a loop have its name and the number of their turn, the same in each turn but for
+                their parameters, and add to one sum; again: they are computed again in the backward pass
     """
 
     name: str
@@ -283,7 +288,7 @@ class Graph:
             if plain is None:
                 raise ConfigError(f"{o.name} of {name} is of kind {o.kind}, which {who} does not execute")
             for key in (*o.attributes, *o.parameters):
-                if key not in plain and key != "again":
+                if key not in plain | LOOP:
                     raise ConfigError(f"{o.name} of {name}, of kind {o.kind}, has {key}, which {who} does not execute")
         if self.operators[-1].kind != "loss":
             raise ConfigError(f"model {name} ends with {self.operators[-1].name}: without a loss {who} cannot train it")

@@ -1,6 +1,7 @@
 """Sums of two tiles: residual connections, and gradients that come from two ways.
 
-add  x, y, z       z = x + y, rounded once; z may lie on x or y
+add    x, y, z     z = x + y, rounded once; z may lie on x or y
+zeros  x           x = 0
 """
 
 from __future__ import annotations
@@ -8,6 +9,13 @@ from __future__ import annotations
 from .code import Code, Routine, Vec, register, routine
 
 OPERANDS = ("x", "y", "z")
+
+
+def zeros(n: int, size: int, name: str) -> Routine:
+    """The subroutine that sets n elements of x to 0."""
+    c = Code()
+    c.op("fmovs" if size == 4 else "fmovh", Vec(register(("x",), "x"), n, size), c.value("0"))
+    return routine(name, ("x",), c, 0)
 
 
 def add(n: int, size: int, name: str) -> Routine:

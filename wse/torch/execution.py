@@ -85,8 +85,7 @@ class Exchange(Streaming):
         region.uses("weights", "north")
         for (name, number), calls in zip(TASKS.items(), (self.schedule.forward, self.schedule.backward), strict=True):
             with region.task(name, number):
-                for call in calls:
-                    made.call(call)
+                made.emit(calls)
                 made.mark(None)
 
     def forward(self, rows: np.ndarray, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Phase]:
