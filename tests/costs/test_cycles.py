@@ -126,10 +126,11 @@ def test_experts_cost_what_executing_them_does(batch, grid, more):
     made = separated(graph(load("nano-moe").but(layers=1, sequence=16, **more)))
     execution = Streaming(made, batch, Machine("wse3"), MemoryX(), dtype="bf16", grid=grid)
     execution.load(loop.initial(made, seed=0))
-    done = execution.run(*np.zeros((2, batch, 16), int))
+    done = execution.run(*np.random.default_rng(0).integers(0, 96, (2, batch, 16)))
+    assert done.load.all()  # no expert is left out
     sums = {}
     for s in done.spans:
-        if s.track == "compute":
+        if s.track == "compute" and not s.name.startswith("vector.send.load"):  # which waits for MemoryX
             key = s.name.split()[1], s.phase
             sums[key] = sums.get(key, 0) + s.end - s.begin
     for o in made.operators:

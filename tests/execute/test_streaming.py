@@ -327,20 +327,46 @@ def test_a_loss_of_load_balance(model, grid, dtype, bound):
     assert (again.loss, again.cycles) == (done.loss, third.cycles) and (again.load == done.load).all()
 
 
-def test_the_load_goes_to_memoryx_and_back():
-    """Backward begins two latencies of the network after the last loads have left, or when the head is done."""
-    cycles = {}
-    for us in (1.0, 2000.0, 3000.0):
-        for by in (0.0, 0.5):
-            made = separated(graph(MOE.but(layers=1)))
-            system = MemoryX(network=Network(latency_us=us))
-            execution = Streaming(balanced(made, by) if by else made, 2, Machine("wse3"), system, grid=(4, 2))
-            execution.load(random_weights(made))
-            done = execution.run(*random_tokens(MOE, 2))
-            assert done.load is not None
-            cycles[us, by] = done.cycles
-    more = [cycles[us, 0.5] - cycles[us, 0.0] for us in (1.0, 2000.0, 3000.0)]
-    assert more[0] < 1000 and more[2] - more[1] == pytest.approx(2 * 1e-3 * Machine("wse3").clock_hz, rel=0.01)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_load_goes_to_memoryx_and_back(layers):
+    """Each layer with experts waits for two latencies of the network, and the pass for one at its begin."""
+    cycles = []
+    for us in (1000.0, 2000.0):
+        made = separated(graph(MOE.but(layers=layers)))
+        system = MemoryX(network=Network(latency_us=us))
+        execution = Streaming(made, 2, Machine("wse3"), system, grid=(4, 2))
+        execution.load(random_weights(made))
+        cycles.append(execution.run(*random_tokens(MOE, 2)).cycles)
+    assert cycles[1] - cycles[0] == pytest.approx((1 + 2 * layers) * 1e-3 * Machine("wse3").clock_hz, rel=0.01)
+
+
+@pytest.mark.parametrize("by", [0.0, 0.5])
+def test_experts_that_no_token_chooses_are_not_sent(by):
+    """Their gradients are 0, and time and wavelets are saved; the others' gradients are PyTorch's."""
+    made = separated(graph(MOE.but(experts=6, router_bias=True)))
+    made = balanced(made, by) if by else made
+    tokens, weights = random_tokens(MOE, 2), random_weights(made)
+    done = {}
+    for chosen in ((0, 3), (0, 1, 2, 3, 4, 5)):
+        for layer in range(2):
+            bias = np.full(6, -50, np.float32)
+            bias[list(chosen)] = 0
+            weights[f"layers.{layer}.mlp.experts.router.bias"] = bias
+        execution = Streaming(made, 2, Machine("wse3"), MemoryX(), dtype="f32", grid=(4, 2))
+        execution.load(weights)
+        done[chosen] = execution.run(*tokens, 2.0)
+        assert done[chosen].loss == execution.evaluate(*tokens)
+        _, expected = reference.gradients(made, weights, *tokens)
+        for name, e in expected.items():
+            got = done[chosen].gradients[name] / 2
+            assert np.linalg.norm(got - e) <= 1e-5 * np.linalg.norm(e) + 1e-12, name
+        computed = {s.name for s in done[chosen].spans if ".mlp.experts." in s.name and s.track == "compute"}
+        numbers = {int(name.split(".experts.")[1][0]) for name in computed if name.split(".experts.")[1][0].isdigit()}
+        assert numbers == set(chosen)
+    few, all_ = done.values()
+    assert set(np.flatnonzero(few.load.sum(axis=0)).tolist()) == {0, 3} and all_.load.all()
+    each = 2 * 4 * (3 + 5) * 32 * 64  # of four experts of two layers: three matrices forward, five backward
+    assert all_.sent - few.sent == each and few.cycles < 0.6 * all_.cycles
 
 
 def test_the_code_of_experts_is_a_loop():

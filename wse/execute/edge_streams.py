@@ -87,9 +87,6 @@ class Outgoing:
     edges       by number of the drain, the cycles in which its first and last wavelet left the first column
     wavelets    that have left
     saturation  of each column
-    answered    drains, the first ones, that the host answers: `answer` is called with the cycle `patience` cycles after
-                the last wavelet of them has left the first column
-    patience    cycles from a drain to the answer; the fabric runs for no more at a time until the drains have left
     """
 
     streams: Sequence[StreamOut]
@@ -99,9 +96,6 @@ class Outgoing:
     edges: dict[int, tuple[int, int]] = field(default_factory=dict)
     wavelets: int = 0
     saturation: list[Saturation] = field(default_factory=list)
-    answered: int = 0
-    patience: int = 1
-    answer: Callable[[int], None] = lambda cycle: None
     _held: list[list[np.ndarray]] = field(default_factory=list)  # of each column, wavelets that belong to no drain yet
     _next: int = 0
     _first: int = 0  # wavelets of the first column that have left
@@ -110,17 +104,22 @@ class Outgoing:
     def __post_init__(self) -> None:
         self.saturation = [Saturation(self.rate) for _ in self.streams]
         self._held = [[] for _ in self.streams]
+        self.expect(())
+
+    def expect(self, drains: Iterable[EdgeTransfer]) -> None:
+        """These leave behind those known so far."""
+        self.drains = [*self.drains, *drains]
         self._ends = np.cumsum([drain.transfer.wavelets for drain in self.drains])
+
+    @property
+    def left(self) -> int:
+        """Drains that have left."""
+        return self._next
 
     @property
     def over(self) -> bool:
         """Whether all have left."""
         return self._next == len(self.drains)
-
-    @property
-    def asks(self) -> bool:
-        """Whether something that the host answers has not left."""
-        return self._next < self.answered
 
     def take(self, last: bool) -> None:
         """Takes what has left since the last call.  last: the pass is over."""
@@ -141,8 +140,6 @@ class Outgoing:
             drain = self.drains[self._next]
             self._next += 1
             self.done(drain, drain.transfer.unpack(columns))
-            if self._next == self.answered:
-                self.answer(self.edges[self._next - 1][1] + self.patience)
 
     def _cut(self, x: int, n: int) -> np.ndarray:
         """Removes the first n wavelets of a column."""
@@ -160,24 +157,30 @@ class Outgoing:
             self.edges[drain] = self.edges.get(drain, (int(own[0]), 0))[0], int(own[-1])
 
 
-def move(fabric: Fabric, incoming: Iterable[Incoming], outgoing: Outgoing | None, least: int) -> None:
+def move(
+    fabric: Fabric,
+    incoming: Iterable[Incoming],
+    outgoing: Outgoing | None,
+    least: int,
+    pause: int | None = None,
+    patience: int = 1,
+) -> None:
     """Runs the fabric until it stops, and feeds it meanwhile.  least: see `ahead`, the capacity of outgoing streams.
 
-    Raises FabricFault.  Afterwards fabric.run() says how it ended.
+    pause: drains after which it returns, at most `patience` cycles later.  Raises FabricFault.  Afterwards fabric.run()
+    says how it ended.
     """
     incoming = list(incoming)
     while True:
         cycles = min((one.fill(least) for one in incoming), default=_LONG)
         if outgoing is not None and not outgoing.over:
             cycles = min(cycles, least)
-        asked = outgoing is not None and outgoing.asks
-        if asked and outgoing is not None:
-            cycles = min(cycles, outgoing.patience)
+        if pause is not None:
+            cycles = min(cycles, patience)
         status = fabric.advance(cycles)
         if outgoing is not None:
             outgoing.take(status != "limit")
-            asked = asked and not outgoing.asks  # and answered now
         if status == "fault":
             raise fabric.fault()
-        if status == "quiet" and not asked:
+        if status == "quiet" or (pause is not None and outgoing is not None and outgoing.left >= pause):
             return

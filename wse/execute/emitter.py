@@ -30,6 +30,7 @@ from ..operators.norm import Norm
 from ..operators.region import Region, Tile
 from ..operators.rotary import Rotary
 from ..operators.routing import Routing, Weighing
+from ..program import dsd
 from ..records import dataclass
 from .schedule import TILE, TOKENS, VECTOR, WHOLE, Arena, Buffer, Call, loops
 
@@ -44,11 +45,13 @@ MARK = 1  # kind of the messages that announce the start of a call; the host rea
 
 @dataclass(frozen=True)
 class EdgeTransfer:
-    """A stream at the north edge.  parameters: name by role, as the stream's pack or unpack takes them."""
+    """A stream at the north edge.  parameters: name by role, as the stream's pack or unpack takes them.  after: the
+    loads of experts that have left before."""
 
     call: Call
     transfer: Any
     parameters: dict[str, str]
+    after: int = 0
 
 
 class Noting(Region):
@@ -130,11 +133,14 @@ class Emitter:
         r.loops += 1
         label = f"loop{r.loops}"
         r.code(f"    mov r1, 0\n    st32 r1, [{TURN}]\n{label}:")
+        if wanted := self.wanted.get(body[0].operator.attributes["loop"]):
+            r.code(f"    ld32 r1, [{TURN}]\n    iadd32 r1, r1, r1\n    iadd32 r1, r1, {wanted}\n    ld16 r1, [r1]")
+            r.code(f"    bz r1, {label}_next")
         for number, call in enumerate(body, first):
             r.code(f"    ld32 r1, [{TURN}]\n    imul32 r1, r1, {len(body)}\n    iadd32 r1, r1, {number}")
             r.code(f"    mov r2, {MARK}\n    say r2, r1")
             self._call(call)
-        r.code(f"    ld32 r1, [{TURN}]\n    iadd32 r1, r1, 1\n    st32 r1, [{TURN}]")
+        r.code(f"{label}_next:\n    ld32 r1, [{TURN}]\n    iadd32 r1, r1, 1\n    st32 r1, [{TURN}]")
         r.code(f"    isub32 r1, r1, {turns}\n    bnz r1, {label}")
         own = self.feeds, self.drains
         self.feeds, self.drains = feeds, drains
@@ -147,7 +153,7 @@ class Emitter:
         """A stream of the first turn, as it is in another one."""
         operator = sent.call.each[turn]
         names = self._named(operator, tuple(sent.parameters))
-        return EdgeTransfer(replace(sent.call, operator=operator), sent.transfer, names)
+        return EdgeTransfer(replace(sent.call, operator=operator), sent.transfer, names, sent.after)
 
     def _call(self, call: Call) -> None:
         """Appends the code of one call."""
@@ -196,6 +202,7 @@ class Emitter:
     table: Embedding | None = None
     has_rings: bool = False  # of rows of PEs that share sequences
     draws: bool = False  # masks of dropout
+    wanted: dict[str, str] = field(default_factory=dict)  # by name of a loop, the array of the turns that are taken
     _made: dict[str, Routine] = field(default_factory=dict)
     _ropes: dict[tuple[Any, ...], int] = field(default_factory=dict)  # the numbers of tables of cos and sin
 
@@ -204,14 +211,14 @@ class Emitter:
         names = self._named(call.operator, roles)
         if indices := self._indices(names):
             stream = stream.reading(indices)
-        self.feeds.append(EdgeTransfer(call, stream, names))
+        self.feeds.append(EdgeTransfer(call, stream, names, len(self.wanted)))
 
     def drain(self, call: Call, drain: Any, *roles: str) -> None:
         """Record the gradient stream of a call.  roles: of the operator's parameters."""
         names = self._named(call.operator, roles)
         if indices := self._indices(names):
             drain = drain.adding(indices)
-        self.drains.append(EdgeTransfer(call, drain, names))
+        self.drains.append(EdgeTransfer(call, drain, names, len(self.wanted)))
 
     def _indices(self, names: Mapping[str, str]) -> dict[str, np.ndarray]:
         """By role, the indices of parameters that are copied."""
@@ -244,6 +251,16 @@ class Emitter:
             self.feed(call, parameters.receive(self.region, self.at(buffer), buffer.features, role), role)
         else:
             self.drain(call, parameters.gradient(self.region, self.at(buffer), buffer.features, role), role)
+        if role == "load":
+            self._ask(call.operator)
+
+    def _ask(self, route: Operator) -> None:
+        """Receives a u16 for each expert, 0 for those that no token of the pass chooses."""
+        r, name = self.region, f"wanted{len(self.wanted)}"
+        r.array(name, route.features[1], "u16")
+        r.dsd(f"all_{name}", lambda role, pe: dsd.mem1d(pe.symbols[name]))
+        r.code(f"    dsr a0, ids_in\n    dsr d0, all_{name}\n    mov16 d0, a0")
+        self.wanted[route.name.removesuffix(".route")] = name
 
     def embedding(self, call: Call) -> None:
         """Table rows arrive token by token: the host packs them by id and sums their gradients by id."""

@@ -9,8 +9,9 @@ time of the update is not modelled here.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import partial
 from itertools import pairwise
 
@@ -22,7 +23,7 @@ from ..fabric.run import Run
 from ..fabric.stream import Segment, StreamIn
 from ..machine.parameters import Machine
 from ..memoryx import Feeder, MemoryX, Transfer, account
-from ..memoryx.feeder import Plan, TransferTime
+from ..memoryx.feeder import Plan, Timed, TransferTime
 from ..models import Graph
 from ..models.dropout import drops
 from ..models.experts import counted, factor, routes, separated
@@ -62,18 +63,48 @@ def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int
 
 @dataclass
 class Moved:
-    """What passed the edge in a part of a run.
+    """What passed the edge in a part of a run that began in cycle `begin`.
 
-    plan: when weights arrive, in cycles from its begin.  counts: wavelets by color, int64 [columns, feeds].  sent:
-    weight wavelets without control wavelets.  outgoing: what left.  run: what the fabric measured.
+    outgoing: what left.  loads: of the experts of each layer, int64 [experts].  feeds: what entered.  sent: weight
+    wavelets without control wavelets.  Of the parts between loads of experts: plans, when weights arrive, in cycles
+    from `begin`; counts, wavelets by color, int64 [columns, feeds]; timing, by color and column, of the streams.  run:
+    what the fabric measured.
     """
 
     begin: int
-    plan: Plan
-    counts: dict[str, np.ndarray]
-    sent: int
     outgoing: Outgoing
-    run: Run
+    loads: list[np.ndarray]
+    feeds: list[EdgeTransfer] = field(default_factory=list)
+    sent: int = 0
+    plans: list[Plan] = field(default_factory=list)
+    counts: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    timing: dict[str, list[list[np.ndarray]]] = field(default_factory=lambda: defaultdict(list))
+    run: Run = field(init=False)
+
+    def wants(self, stream: EdgeTransfer) -> bool:
+        """Whether a stream passes: not that of an expert that no token chooses, as far as is known."""
+        turn = stream.call.operator.attributes.get("expert")
+        return turn is None or not self.loads or bool(self.loads[self._layer(stream)][turn])
+
+    def _layer(self, stream: EdgeTransfer) -> int:
+        """The number, in the pass, of the load of a stream's expert."""
+        loop = stream.call.operator.attributes["loop"]
+        names = [drain.call.operator.name for drain in self.outgoing.drains if drain.call.what == LOAD]
+        return names.index(f"{loop}.route")
+
+    @property
+    def plan(self) -> Plan:
+        """Of all feeds."""
+        arrivals = tuple(arrival for plan in self.plans for arrival in plan.arrivals)
+        return replace(self.plans[0], arrivals=arrivals)
+
+    def wavelets(self, path: str) -> np.ndarray:
+        """int64 [columns, feeds]: those of a color."""
+        return np.concatenate(self.counts[path], axis=1)
+
+    def timed(self, path: str) -> list[Timed]:
+        """Of each column's stream of a color, for all feeds."""
+        return [Timed(np.concatenate(parts)) for parts in zip(*self.timing[path], strict=True)]
 
 
 class Streaming:
@@ -202,34 +233,30 @@ class Streaming:
             raise ConfigError(f"a loss scale is above 0, not {scale}")
         found: MutableMapping[str, np.ndarray] = {} if gradients is None else gradients
         made = self.emitter
-        loads: list[np.ndarray] = []
-
-        def done(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
-            if sent.call.what == LOAD:
-                loads.append(arrays["load"])
-            else:
-                self._collect(found, sent, arrays, ids)
-
         moved = self._move(
             made.feeds,
             made.drains,
             ids,
             labels,
             lambda: self._start(labels, scale, draw),
-            done,
-            (lambda cycle: self._balance(np.stack(loads), scale, cycle)) if factor(self.graph) else None,
+            lambda sent, arrays: self._collect(found, sent, arrays, ids),
+            scale,
         )
+        for drain in made.drains:
+            if not moved.wants(drain):
+                for name in drain.parameters.values():
+                    found[name] = np.zeros(self.graph.parameters[name].shape, np.float32)
         spans = self._spans(moved)
         return Pass(
             loss=self._loss(),
             gradients=found,
             cycles=moved.run.cycles,
             sent=moved.sent,
-            dense=sum(self._dense(feed) for feed in made.feeds),
+            dense=sum(self._dense(feed) for feed in moved.feeds),
             drained=moved.outgoing.wavelets,
             spans=spans,
             waits=self._waits(moved, spans),
-            load=np.stack(loads).astype(np.int64) if loads else None,
+            load=np.stack(moved.loads) if moved.loads else None,
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
@@ -267,40 +294,82 @@ class Streaming:
         labels: np.ndarray,
         start: Callable[[], None],
         done: Callable[[EdgeTransfer, dict[str, np.ndarray]], None] = lambda sent, arrays: None,
-        answer: Callable[[int], None] | None = None,
+        scale: float = 0.0,
     ) -> Moved:
         """Starts a task, sends it the feeds, and gives each drain to `done`.
 
-        answer: is called when all loads of experts have left, with the cycle in which what it sends can be there.
+        Where PEs send the loads of experts, they wait for the answer, and weights go on behind it, without those of
+        experts that no token chooses.  scale: see _answer.
         """
         if not self._weights:
             raise ConfigError("there are no weights: load some first")
         shape = (self.batch, self.sequence)
         if ids.shape != shape or labels.shape != shape:
             raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
-        begin, before = self.fabric.cycle, self._before
+        loads: list[np.ndarray] = []
+
+        def take(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
+            if sent.call.what == LOAD:
+                loads.append(arrays["load"].astype(np.int64))
+            else:
+                done(sent, arrays)
+
+        begin, before, latency = self.fabric.cycle, self._before, int(self.feeder.latency)
+        asked = [drain for drain in drains if drain.call.what == LOAD]
+        outgoing = Outgoing(self.out, asked, self.feeder.drain().rate, take)
+        moved = Moved(begin, outgoing, loads)
+        now = begin
+        for number in range(len(asked) + 1):
+            last = number == len(asked)
+            if number:
+                self._answer(loads, now + latency, scale if last else 0.0)
+            if last:
+                outgoing.expect(d for d in drains if d.call.what != LOAD and moved.wants(d))
+            chosen = [feed for feed in feeds if feed.after == number and moved.wants(feed)]
+            incoming = self._incoming(moved, chosen, now, ids)
+            if not number:
+                self._before = None
+                start()
+            pause = None if last else number + 1
+            edge_streams.move(self.fabric, incoming, outgoing, self.ahead, pause, max(1, 2 * latency))
+            for path in moved.counts:
+                moved.timing[path].append([stream.timing.copy() for stream in self.into[path]])
+            if len(loads) <= number and not last:
+                break  # the fabric has stopped, which its run explains
+            now = begin if last else outgoing.edges[number][1] + latency
+        self._before = self.fabric.run()
+        moved.run = since(before, self._before, begin)
+        return moved
+
+    def _incoming(self, moved: Moved, feeds: list[EdgeTransfer], now: int, ids: np.ndarray) -> list[Incoming]:
+        """The streams of feeds that MemoryX sends from a cycle on, noted in `moved`."""
         sizes = [self._sizes(feed) for feed in feeds]
-        plan = self._planned_at(begin, [self._transfer(feed, size) for feed, size in zip(feeds, sizes, strict=True)])
-        incoming, counts = [], {}
+        plan = self._planned_at(now, [self._transfer(feed, size) for feed, size in zip(feeds, sizes, strict=True)])
+        moved.feeds += feeds
+        moved.plans.append(plan.after(moved.begin - now))
+        moved.sent += sum(int((size[:, 0] - size[:, 1]).sum()) for size in sizes)
+        incoming = []
         for path, streams in self.into.items() if feeds else ():
             own = [path_of(feed) == path for feed in feeds]
-            counts[path] = np.stack([size[:, 0] * mine for size, mine in zip(sizes, own, strict=True)], axis=1)
+            counts = np.stack([size[:, 0] * mine for size, mine in zip(sizes, own, strict=True)], axis=1)
+            moved.counts.setdefault(path, []).append(counts)
             segments = [
-                [replace(segment, cycle=segment.cycle + begin) for segment in plan.segments(wavelets)]
-                for wavelets in counts[path].tolist()
+                [replace(segment, cycle=segment.cycle + now) for segment in plan.segments(wavelets)]
+                for wavelets in counts.tolist()
             ]
-            incoming.append(Incoming(streams, counts[path], segments, lambda i: self._columns(feeds[i], ids)))
-        outgoing = Outgoing(self.out, drains, self.feeder.drain().rate, done)
-        if answer is not None:
-            outgoing.answered = sum(drain.call.what == LOAD for drain in drains)
-            outgoing.patience = max(1, int(2 * self.feeder.latency))  # to MemoryX and back
-            outgoing.answer = answer
-        self._before = None
-        start()
-        edge_streams.move(self.fabric, incoming, outgoing, self.ahead)
-        self._before = self.fabric.run()
-        sent = sum(int((size[:, 0] - size[:, 1]).sum()) for size in sizes)
-        return Moved(begin, plan, counts, sent, outgoing, since(before, self._before, begin))
+            incoming.append(Incoming(streams, counts, segments, lambda i: self._columns(feeds[i], ids)))
+        return incoming
+
+    def _answer(self, loads: list[np.ndarray], cycle: int, scale: float) -> None:
+        """Sends which experts of the last load are wanted, and, if scale is not 0, the gradient of the loss of load
+        balance by the experts' shares, times the scale."""
+        words = (loads[-1] > 0).astype(np.uint32)
+        if scale and factor(self.graph):
+            total, choices = np.stack(loads).sum(axis=0), len(loads) * self.batch * self.sequence
+            gradient = scale * factor(self.graph) * len(total) * total / choices**2
+            words = np.concatenate([words, gradient.astype(np.float32).view(np.uint32)])
+        for stream in self.ids:
+            stream.put(words, None, [Segment(len(words), cycle)])
 
     def _planned_at(self, begin: int, transfers: Sequence[Transfer]) -> Plan:
         """When the transfers of a task that begins in a cycle arrive, in cycles from there."""
@@ -351,15 +420,6 @@ class Streaming:
             stream.put(row)
         self.fabric.launch(TASK)
 
-    def _balance(self, loads: np.ndarray, scale: float, cycle: int) -> None:
-        """Sends the gradient of the loss of load balance by the experts' shares.  loads: [layers, experts]."""
-        layers, experts = loads.shape
-        choices = layers * self.batch * self.sequence
-        gradient = scale * factor(self.graph) * experts * loads.sum(axis=0, dtype=np.float64) / choices**2
-        words = gradient.astype(np.float32).view(np.uint32)
-        for stream in self.ids:
-            stream.put(words, None, [Segment(experts, cycle)])
-
     def _loss(self) -> float:
         """The mean loss over all tokens, in nats; each row holds the sum over its own tokens."""
         sums = self.fabric.read(emitter.LOSS, x=0, y=0, w=1)[:, 0, 0]
@@ -380,7 +440,7 @@ class Streaming:
 
     def _spans(self, moved: Moved) -> list[Span]:
         """The intervals of the first PE's calls and of the first column's streams."""
-        plan, counts = moved.plan, moved.counts
+        plan = moved.plan
         made, said = self.emitter, self.fabric.said()
         first = said[(said["pe"] == 0) & (said["kind"] == emitter.MARK)]
         marks = [(int(e["b"]), int(e["cycle"])) for e in first]
@@ -389,17 +449,19 @@ class Streaming:
         for (number, at), (_, until) in pairwise(marks[: last + 1]):
             call = made.marks[number]
             spans.append(Span("compute", f"{call.what} {call.operator.name}", call.phase, at, until, "compute"))
-        for path, sent in counts.items():
-            timing, causes = self.into[path][0].timing, plan.causes(sent[0].tolist())
+        for path in moved.counts:
+            sent = moved.wavelets(path)
+            timing, causes = moved.timed(path)[0].timing, plan.causes(sent[0].tolist())
             if not sent.any():
                 continue
-            for feed, row, cause in zip(made.feeds, timing, causes, strict=True):
+            for feed, row, cause in zip(moved.feeds, timing, causes, strict=True):
                 if row["passed"]:
                     bound = cause if row["starved"] > row["blocked"] else "compute"  # whose queues are full
                     edges = int(row["first"]), int(row["last"]) + 1
                     spans.append(Span(f"{path} in", feed.call.operator.name, feed.call.phase, *edges, bound))
         for number, (first, last) in moved.outgoing.edges.items():
-            spans.append(Span("gradients out", made.drains[number].call.operator.name, BACKWARD, first, last + 1))
+            drain = moved.outgoing.drains[number].call
+            spans.append(Span("gradients out", drain.operator.name, drain.phase, first, last + 1))
         return sorted(spans, key=lambda span: (span.begin, span.track))
 
     def _waits(self, moved: Moved, spans: list[Span]) -> dict[str, dict[str, int]]:
@@ -407,7 +469,7 @@ class Streaming:
         out by the lengths of the phases, but waits for weights by the streams' own times, and waits for gradients to
         leave are the backward pass's."""
         path, drain = "weights", self.feeder.drain()
-        columns = list(zip(self.into[path], moved.counts[path].tolist(), strict=True))
+        columns = list(zip(moved.timed(path), moved.wavelets(path).tolist(), strict=True))
         saturated = [saturation.cycles for saturation in moved.outgoing.saturation]
         whole = account(moved.plan, columns, moved.run, drain, saturated)
         computing = [span for span in spans if span.track == "compute"]
@@ -416,7 +478,7 @@ class Streaming:
             for phase in (FORWARD, BACKWARD)
         }
         starved = dict.fromkeys(lengths, 0.0)
-        for feed, row in zip(self.emitter.feeds, self.into[path][0].timing, strict=True):
+        for feed, row in zip(moved.feeds, columns[0][0].timing, strict=True):
             starved[feed.call.phase] += float(row["starved"])
         found: dict[str, dict[str, int]] = {}
         late = ("dram", "network", "edge")

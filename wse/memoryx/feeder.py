@@ -244,9 +244,16 @@ class Stalls:
 WAITS = ("stall_bank", "stall_start", "stall_branch", "stall_latency", "stall_task")
 
 
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """What a stream's `timing` was: array of fabric.stream.TIMING."""
+
+    timing: np.ndarray
+
+
 def account(
     plan: Plan,
-    columns: Sequence[tuple[StreamIn, Sequence[int]]],
+    columns: Sequence[tuple[Timed | StreamIn, Sequence[int]]],
     run: Run,
     drain: OutgoingRate | None = None,
     saturated: Sequence[float] = (),

@@ -125,5 +125,5 @@ class Exchange(Streaming):
 
         moved = self._move(feeds, drains, order, order, lambda: self.fabric.launch(name), done)
         self.fabric.said()
-        words = sum(int(counts.sum()) for counts in moved.counts.values())
+        words = sum(int(counts.sum()) for parts in moved.counts.values() for counts in parts)
         return found, Phase(moved.run.cycles, words, moved.outgoing.wavelets)
