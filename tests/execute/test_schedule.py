@@ -51,30 +51,6 @@ def test_gradients_of_a_tensor_that_is_read_twice_are_added():
     assert total == schedule.backward[first - 2].writes["dx"]
 
 
-@pytest.mark.parametrize("name", ["nano", "nano-llama", "nano-moe"])
-@pytest.mark.parametrize("itemsize", [2, 4])
-def test_buffers_that_live_at_once_do_not_overlap(name, itemsize):
-    calls = made(name).calls
-    arena = s.allocate(calls, 4, 32, itemsize)
-    assert not list(s.collisions(calls, arena, 4, 32, itemsize))
-    apart = sum(buffer.bytes(4, 32, itemsize) for buffer in s.lives(calls))
-    assert arena.bytes < 0.6 * apart  # memory is used again
-    life = s.lives(calls)
-    most = max(
-        sum(b.bytes(4, 32, itemsize) for b, (begin, end) in life.items() if begin <= at <= end)
-        for at in range(len(calls))
-    )
-    assert arena.bytes < 1.05 * most  # less where results lie on operands
-
-
-def test_overlap_is_found():
-    """What the test above relies on."""
-    calls = made("nano-1").calls
-    arena = s.allocate(calls, 4, 32, 2)
-    wrong = s.Arena(dict.fromkeys(arena.offsets, 0), arena.bytes)
-    assert list(s.collisions(calls, wrong, 4, 32, 2))
-
-
 def test_a_part_of_the_graph_has_ways_in_and_out():
     g = graph(load("nano"))
     part = [o for o in g.operators if o.group == "mlp" and o.layer == 0]
@@ -92,17 +68,3 @@ def test_a_part_of_the_graph_has_ways_in_and_out():
 def test_what_no_kernel_executes_is_named():
     with pytest.raises(ConfigError, match=r"is of kind token_types, which no kernel executes; known"):
         made("nano-1", token_types=2)
-
-
-def test_a_loop_has_the_calls_of_one_turn():
-    """Their number and that of the buffers do not depend on the number of turns; what a loop finds lives to its end."""
-    few, many = (made("nano-moe", layers=1, experts=experts).calls for experts in (3, 50))
-    assert [call.what for call in few] == [call.what for call in many] and len(s.lives(few)) == len(s.lives(many))
-    inside = [loop for loop in s.loops(many) if many[loop.start].each]
-    assert [{len(many[number].each) for number in loop} for loop in inside] == [{50}, {50}]
-    lives = s.lives(many)
-    for loop in inside:
-        for number in loop:
-            for buffer in many[number].buffers.values():
-                begin, end = lives[buffer]
-                assert begin >= loop.start or end >= loop.stop - 1, buffer.name

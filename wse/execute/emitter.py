@@ -32,7 +32,8 @@ from ..operators.rotary import Rotary
 from ..operators.routing import Routing, Weighing
 from ..program import dsd
 from ..records import dataclass
-from .schedule import TILE, TOKENS, VECTOR, WHOLE, Arena, Buffer, Call, loops
+from .arena import Arena
+from .schedule import TILE, TOKENS, VECTOR, WHOLE, Buffer, Call, loops
 
 ARENA = "work"  # the array of operators' work space, which holds all buffers as well
 LABELS = "labels"  # u16 [batches, t]

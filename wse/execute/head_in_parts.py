@@ -18,8 +18,9 @@ from ..operators.code import Code, Vec, register, routine
 from ..operators.loss_in_parts import STATISTICS, LossInParts
 from ..operators.policy import Policy
 from ..records import dataclass
+from .arena import Arena, allocate
 from .emitter import LABELS, LOSS, SCALE, Emitter
-from .schedule import BACKWARD, FORWARD, TILE, TOKENS, Arena, Buffer, Call, allocate
+from .schedule import BACKWARD, FORWARD, TILE, TOKENS, Buffer, Call
 
 PART = "part"  # u32 [2]: the first entry of the vocabulary that a part has, and their number
 TASKS = ("begin", "take", "finish", "gradient", "end")

@@ -32,10 +32,11 @@ from ..program import dsd
 from ..program.program import Program
 from ..records import dataclass
 from . import emitter, head_in_parts
+from .arena import Arena, allocate
 from .emitter import EdgeTransfer
 from .execution import Pass, Span
 from .head_in_parts import PART, Head, PartsEmitter
-from .schedule import BACKWARD, FORWARD, Arena, Call, allocate
+from .schedule import BACKWARD, FORWARD, Call
 from .segments import Segment, cut, passes
 from .streaming import Moved, Streaming
 

@@ -40,11 +40,12 @@ from ..plan.region import regions
 from ..program.program import Program
 from ..records import dataclass
 from . import emitter
+from .arena import allocate
 from .emitter import Arena, EdgeTransfer, Noting
 from .execution import CAUSES, Pass, Span, handed
 from .handover import PipelineEmitter, micro_batches
 from .replicas import replicated
-from .schedule import BACKWARD, FORWARD, Call, allocate, schedule
+from .schedule import BACKWARD, FORWARD, Call, schedule
 from .widths import widths
 
 TASKS = Tasks(step=8, evaluate=9, update=10, collected=11)

@@ -35,11 +35,12 @@ from ..program import dsd
 from ..program.program import Program
 from ..records import dataclass
 from . import edge_streams, emitter
+from .arena import allocate
 from .edge_streams import Incoming, Outgoing
 from .emitter import EdgeTransfer, Emitter, Noting
 from .execution import Pass, Span
 from .replicas import replicated
-from .schedule import BACKWARD, FORWARD, allocate, schedule
+from .schedule import BACKWARD, FORWARD, schedule
 
 TASK, STEP = "step", 8
 LOAD = "vector.send.load"  # the calls that send the load of experts
