@@ -122,7 +122,7 @@ def test_files_to_write(tmp_path):
         ("run gemm --set hop_c", ["hop_cycles="]),
         ("system --set usable", ["usable_pes="]),
         ("train --model gpt2-", ["gpt2-medium", "gpt2-large", "gpt2-xl"]),
-        ("map nano-", ["nano-1", "nano-llama"]),
+        ("map nano-", ["nano-1", "nano-llama", "nano-moe"]),
         ("models mixtral-8x2", ["mixtral-8x22b"]),
         ("isa fmac", ["fmach", "fmacs", "fmachs"]),
         ("csl ch", ["check"]),
