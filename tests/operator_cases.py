@@ -7,6 +7,7 @@ from wse.models.dropout import Rates
 _LLAMA = load("nano-llama").but(sequence=8, layers=1)
 _GPT = load("nano-1").but(sequence=8)
 _MOE = _LLAMA.but(experts=4, active_experts=2, d_ff=24, numerics=(("norm_topk_prob", True),))
+_FACTORS = (("embedding times", 6.0), ("query_pre_attn_scalar", 5.0), ("logit_scale", 1.7))
 _TRAINED = (("max_position_embeddings", 4),)
 
 
@@ -50,6 +51,11 @@ BOTH = {
     "sinks": _LLAMA.but(sinks=True, kv_heads=2),
     "cap of scores": _LLAMA.but(numerics=(("attn_logit_softcapping", 0.3),)),
     "cap of logits": _GPT.but(numerics=(("final_logit_softcapping", 0.5),)),
+    "factors of embedding, scores and logits": _LLAMA.but(numerics=_FACTORS),
+    "scores by the number of the layer": _GPT.but(layers=2, numerics=(("scale_attn_by_inverse_layer_idx", True),)),
+    "another base of rotary positions in layers with a window": _LLAMA.but(
+        layers=2, windows=(3, 0), numerics=(("rope_local_base_freq", 10.0),)
+    ),
     "mixture of experts": _MOE,
     "experts weighed by their shares of all": _MOE.but(numerics=(), active_experts=3),
     "experts beside a shared MLP, router with a bias": _MOE.but(

@@ -8,6 +8,7 @@ import pytest
 from wse.errors import ConfigError
 from wse.models import experts, graph, load, tensor_files
 from wse.models.load import from_hugging_face
+from wse.models.lowering import executable
 from wse.models.names import config_of, entries
 from wse.models.pretrained import Pretrained, export, open_pretrained
 
@@ -319,6 +320,18 @@ CASES = {
     "phi3": ("Phi3", {"num_key_value_heads": 2, "pad_token_id": 0}),
     "starcoder2": ("Starcoder2", {"num_key_value_heads": 2}),
     "smollm3": ("SmolLM3", {"num_key_value_heads": 2, "pad_token_id": 0}),
+    "gemma": ("Gemma", {"num_key_value_heads": 2, "head_dim": 12}),
+    "gemma2": (
+        "Gemma2",
+        {"num_key_value_heads": 2, "head_dim": 12, "query_pre_attn_scalar": 9, "sliding_window": 5}
+        | {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+    ),
+    "gemma3_text": (
+        "Gemma3",
+        {"num_key_value_heads": 2, "head_dim": 12, "query_pre_attn_scalar": 10, "sliding_window": 5, "pad_token_id": 0},
+    ),
+    "gpt2, scores by layer": ("GPT2", {"n_inner": 24, "scale_attn_by_inverse_layer_idx": True}),
+    "gpt2, scores without a scale": ("GPT2", {"n_inner": 24, "scale_attn_weights": False}),
     "mixtral": ("Mixtral", {"num_key_value_heads": 2, "num_local_experts": 3}),
     "qwen3_moe": (
         "Qwen3Moe",
@@ -350,12 +363,12 @@ def test_logits_are_those_of_transformers(tmp_path, kind):
     name, more = CASES[kind]
     sizes = {"vocab_size": 40, "hidden_size": 32, "intermediate_size": 24, "num_hidden_layers": 2}
     sizes |= {"num_attention_heads": 4, "max_position_embeddings": 16, "bos_token_id": 0, "eos_token_id": 0}
-    kind_of_config = getattr(transformers, f"{name}Config")
+    kind_of_config = getattr(transformers, f"{name}{'Text' * (name == 'Gemma3')}Config")
     plain = kind_of_config().to_dict()
     if "intermediate_size" not in plain:
         del sizes["intermediate_size"]
     config = kind_of_config(**sizes | {key: 0.0 for key in DROPOUTS if key in plain} | more)
-    model = getattr(transformers, "GPT2LMHeadModel" if kind == "gpt2" else f"{name}ForCausalLM")(config).eval()
+    model = getattr(transformers, "GPT2LMHeadModel" if name == "GPT2" else f"{name}ForCausalLM")(config).eval()
     for parameter in model.parameters():  # also gains and biases
         parameter.data += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(tmp_path / "theirs")
@@ -363,7 +376,7 @@ def test_logits_are_those_of_transformers(tmp_path, kind):
     with torch.no_grad():
         wanted = model(ids).logits
         files, found, made = read(tmp_path / "theirs")
-        separated = experts.separated(made)
+        separated = executable(made)
         own = experts.cut(separated.parameters, found.__getitem__)
         ours = reference.logits(separated, {n: torch.from_numpy(np.array(v)) for n, v in own.items()}, ids)
         np.testing.assert_allclose(ours, wanted, atol=2e-5 * float(wanted.abs().max()))

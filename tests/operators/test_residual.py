@@ -27,3 +27,15 @@ def test_zeros(n, dtype):
     tensors = {"x": Tensor((n,), np.full(n, np.nan)), "after": Tensor((1,), np.full(1, 7.0))}
     got = single.on_one([residual.zeros(n, Policy(dtype).size, "none")], tensors, dtype).arrays
     assert not got["x"].any() and got["after"].item() == 7
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "cb16"])
+@pytest.mark.parametrize("n, to", [(1, "y"), (50, "x"), (600, "y")])
+def test_times(n, to, dtype):
+    policy = Policy(dtype)
+    x = single.rounded(np.random.default_rng(0).normal(size=n), policy)
+    tensors = {"x": Tensor((n,), x), "y": Tensor((n,))}
+    got = single.on_one([residual.times(n, policy.size, 1.7, "times")], tensors, dtype, {"times.y": to}).arrays[to][
+        0, 0
+    ]
+    assert np.array_equal(got, single.rounded(x * np.float32(1.7), policy))

@@ -31,6 +31,7 @@ _KEYS, _CHUNK, _DRAWN = 250.0, 470.0, 35.2
 # Of a routing, measured likewise, without its sums over the row: once, of an expert, and of an expert and token; and of
 # a choice, a token's choice, a choice and expert, and these and a token.
 _ROUTE, _CHOICE, _UNROUTE = (500.0, 20.0, 16.3), (57.0, 3.6, 45.0, 4.2), (125.0, 8.4, 5.9)
+_TIMES = (80.0, 1.65)  # of a factor: once, of an element
 # Of activations times the weights of an expert: once, of a row of a tile, of an element.
 _WEIGH, _UNWEIGH = (93.0, 1.0, 1.5), (146.0, 8.4, 3.45)
 
@@ -99,6 +100,8 @@ def operator_cycles(
         case "weigh":
             counts = 1, rows, rows * tile
             return tuple(sum(a * b for a, b in zip(c, counts, strict=True)) for c in (_WEIGH, _UNWEIGH))
+        case "times":
+            return (_TIMES[0] + _TIMES[1] * rows * tile,) * 2
         case "residual" | "token_types" | "modulate" | "zeros":
             return _cost("residual", n=rows * tile), 0.0
         case "loss":

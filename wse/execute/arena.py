@@ -15,6 +15,7 @@ IN_PLACE = {
     "residual.forward": (("z", "x"), ("z", "y")),
     "dropout.backward": (("y", "x"),),
     "weigh.forward": (("y", "x"),),
+    **dict.fromkeys(("times.forward", "times.backward"), (("y", "x"),)),
     "weigh.backward": (("dx", "dy"),),
     **{f"{kind}.backward": (("dx", "dy"),) for kind in ("layernorm", "rmsnorm", *ACTIVATIONS)},
     **{f"{kind}.backward": (("dup", "dy"), ("dgate", "up")) for kind in GATES},

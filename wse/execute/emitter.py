@@ -509,6 +509,12 @@ class Emitter:
                 self.region.code(f"    iadd32 {register}, {register}, {self.at(all_of)}")
         self.run(f"{made.label}_{part}", getattr(made, part), call, **row)
 
+    def times(self, call: Call) -> None:
+        """An activation, or its gradient, times a factor."""
+        n, factor = self.elements(call.operator.features[1]), float(call.operator.attributes["factor"])
+        name = f"times_{n}_{int(np.float32(factor).view(np.uint32)):x}"
+        self.run(name, lambda name: residual.times(n, self.size, factor, name), call)
+
     def zeros(self, call: Call) -> None:
         """A buffer becomes 0."""
         (buffer,) = call.writes.values()

@@ -30,7 +30,7 @@ from ..machine.numerics import to_bits
 from ..machine.parameters import Machine
 from ..models import Graph, experts
 from ..models.dropout import refuse
-from ..models.experts import separated
+from ..models.lowering import executable
 from ..operators import resident, transport
 from ..operators.policy import Policy
 from ..operators.resident import Part, Resident, Tasks
@@ -132,7 +132,7 @@ class Pipelined:
         trace: int = 0,
         micro_batches: int = 0,
     ):
-        graph = separated(graph)
+        graph = executable(graph)
         graph.check_plain("the fabric")
         refuse(graph, "--mode pipelined")
         experts.refuse(graph, "--mode pipelined")

@@ -405,6 +405,12 @@ class _Scheduler:
         reads = {"dy": self.dy, "x": self.x(0), "gates": self.x(1), "dgates": dgates}
         self.call("weigh.backward", BACKWARD, reads, {"dx": self.dx(0), "dgates": dgates})
 
+    def times_forward(self, o: Operator) -> None:
+        self.call("times.forward", FORWARD, {"x": self.x()}, {"y": self.y})
+
+    def times_backward(self, o: Operator) -> None:
+        self.call("times.backward", BACKWARD, {"x": self.dy}, {"y": self.dx()})
+
     def zeros_forward(self, o: Operator) -> None:
         self.call("zeros.forward", FORWARD, {}, {"x": self.y})
 
@@ -448,6 +454,7 @@ _EXECUTED = {
     "route",
     "weigh",
     "zeros",
+    "times",
     "loss",
 }
 

@@ -26,7 +26,8 @@ from ..memoryx import Feeder, MemoryX, Transfer, account
 from ..memoryx.feeder import Plan, Timed, TransferTime
 from ..models import Graph
 from ..models.dropout import drops
-from ..models.experts import counted, factor, routes, separated
+from ..models.experts import counted, factor, routes
+from ..models.lowering import executable
 from ..operators import dropout
 from ..operators.embedding import Embedding
 from ..operators.policy import Policy
@@ -128,7 +129,7 @@ class Streaming:
         trace: int = 0,
         portable: bool = False,
     ):
-        graph = separated(graph)
+        graph = executable(graph)
         self._accept(graph)
         self.graph, self.batch, self.sequence = graph, batch, graph.model.sequence
         self.grid = grid_of(graph, batch, grid)

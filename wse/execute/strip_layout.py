@@ -13,7 +13,8 @@ from dataclasses import replace
 from ..errors import ConfigError, MemoryOverflow
 from ..machine.parameters import Machine
 from ..models.config import Transformer
-from ..models.rope import TRAINED, score_factor
+from ..models.rope import TRAINED
+from ..models.scales import scale_of_embedding, scale_of_scores, setting
 from ..operators import decoder, pooling, vocabulary
 from ..operators.layer_shape import Kind, Latent, LayerShape
 from ..operators.pooling import PoolingShape
@@ -266,35 +267,6 @@ def _made(config: Transformer, layer: LayerShape, pool: str, unit: bool, keeps: 
     return Layout(layer, table, config.layers, config.tied and causal, end)
 
 
-def setting(config: Transformer, name: str, plain: float) -> float:
-    """A setting of the model that changes values only; `plain` if it has none."""
-    return float(dict(config.numerics).get(name, plain))
-
-
-def maximal_update(config: Transformer, name: str) -> float:
-    """A scale of maximal update parametrization, which has two names; 1 if the model has none."""
-    return setting(config, name, 1) * setting(config, f"mup_{name}", 1)
-
-
-def scale_of_logits(config: Transformer) -> float:
-    """The factor of the logits."""
-    scales = maximal_update(config, "width_scale") * maximal_update(config, "output_alpha")
-    return scales * setting(config, "logit_scale", 1)
-
-
-def scale_of_scores(config: Transformer) -> float:
-    """The factor of products of queries and keys."""
-    values = dict(config.numerics)
-    if values.get("attn_config.softmax_scale"):
-        return float(values["attn_config.softmax_scale"])
-    if not values.get("scale_attn_weights", True):
-        return 1.0
-    if values.get("scale_qk_dot_by_d") or values.get("mup_scale_qk_dot_by_d"):
-        return 1 / config.d_head
-    factor = score_factor(config.rope_scaling) if config.kv_rank else 1.0
-    return factor * setting(config, "query_pre_attn_scalar", config.d_head) ** -0.5
-
-
 def kind_of(config: Transformer) -> Kind:
     """What the layers of a model consist of."""
     activation, limit = config.activation, setting(config, "swiglu_limit", 0)
@@ -402,7 +374,7 @@ def _table(config: Transformer, layer: LayerShape, answers: int, keeps: bool) ->
         ids=64 if answers else max(TOKENS, layer.context),
         answers=max(1, answers),
         keeps=keeps,
-        scale=setting(config, "embedding times", 1) * maximal_update(config, "embeddings_scale"),
+        scale=scale_of_embedding(config),
         bias=config.head_bias,
         softcap=softcap,
     )

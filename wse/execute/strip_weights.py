@@ -12,11 +12,12 @@ from ..machine import numerics
 from ..models import rope
 from ..models.config import Transformer
 from ..models.reading import LOCAL, SCALED_ALIBI
+from ..models.scales import scale_of_logits, setting
 from ..models.weights import Weights
 from ..operators import layer_shape
 from ..operators.attention_reference import slopes
 from ..operators.layer_shape import Latent, LayerShape
-from .strip_layout import Layout, scale_of_logits, setting
+from .strip_layout import Layout
 
 WIDE = 1 << 30  # slots of a window that sees all
 NO_SINK = -1e30  # a sink in a column that has none

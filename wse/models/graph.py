@@ -36,6 +36,7 @@ KINDS = {
     "active, of_chosen (weights have the sum 1); balance (the factor of the loss of load balance), counted",
     "weigh": "x, weights of experts -> x times that of one; expert (its number)",
     "zeros": "x -> zeros",
+    "times": "x -> factor x",
     "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads; scaling (of rope.py)",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
     "window (tokens seen), d_value (features of a head's values), sinks [heads], softcap (scores become softcap "
@@ -87,6 +88,7 @@ ELEMENT_FLOPS = {
     "route": 30,
     "weigh": 1,
     "zeros": 0,
+    "times": 1,
     "concat": 0,
     "loss": 6,
 }
@@ -123,6 +125,7 @@ PLAIN = {
     "route": {"experts", "active", "of_chosen", "balance", "counted"},
     "weigh": set(),
     "zeros": set(),
+    "times": {"factor"},
     "loss": {"softcap"},
 }
 

@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..memoryx.store import META, Store
 from ..models import Graph, Transformer, dropout, experts, graph, lora
 from ..models.dropout import Rates
+from ..models.lowering import executable
 from ..models.pretrained import Pretrained, export, open_pretrained
 from ..records import dataclass
 from ..tensors import Tensors
@@ -114,7 +115,7 @@ def shortened(whole: Transformer, layers: int | None, sequence: int | None, wher
 def fresh(model: Transformer, source: str) -> Start:
     """A model with initial weights, and the characters of a text or the ids of a .npy file.  Errors as data.read and
     tokens.read."""
-    made = experts.separated(graph(model))
+    made = executable(graph(model))
     if source.endswith(".npy"):
         return Start(made, tokens.read(source, None, model.vocab, False))
     return Start(made, data.read(source, model.vocab))
@@ -157,9 +158,9 @@ def from_files(
     rates = dropout.of_file(files.type, whole.numerics) if rates is None else rates
     whole = whole.but(numerics=dropout.without(files.type, whole.numerics))
     model = shortened(whole, layers, sequence or min(SEQUENCE, whole.sequence), str(files.where))
-    experts.separated(graph(model)).check_plain("the fabric")
+    executable(graph(model)).check_plain("the fabric")
     text = tokens.read(source, files, whole.vocab, reduced)
-    made = experts.separated(graph(model.but(vocab=text.vocab)))
+    made = executable(graph(model.but(vocab=text.vocab)))
     found = files.weights(graph(model), graph(whole))
 
     def read(name: str) -> np.ndarray:

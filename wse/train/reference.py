@@ -313,6 +313,7 @@ _KINDS: dict[str, Kind] = {
     "residual": lambda o, x, p: x[0] + x[1],
     "route": _route,
     "weigh": lambda o, x, p: x[0] * x[1][..., int(o.attributes["expert"]), None],
+    "times": lambda o, x, p: o.attributes["factor"] * x[0],
     "zeros": lambda o, x, p: torch().zeros_like(x[0][..., :1]).expand(*x[0].shape[:-1], o.features[1]),
     "dropout": lambda o, x, p: x[0] * p.get("mask", 1),
 }
