@@ -23,6 +23,7 @@ from wse.models.experts import balanced, separated
 from wse.train import loop, reference
 
 SMALL = load("nano-1").but(sequence=8)
+MOE = load("nano-moe").but(sequence=8)
 
 
 def build(model, batch, system=None, **options):
@@ -74,6 +75,7 @@ def test_scores_over_several_rows_that_are_refused(case, what):
 
 
 DROPPED = {
+    "experts": (MOE, {"grid": (4, 2)}, Rates(0.1, 0.2, 0.3)),
     "embedding": (SMALL, {}, Rates(embedding=0.5)),
     "residual": (SMALL, {}, Rates(residual=0.3)),
     "attention": (SMALL, {}, Rates(attention=0.4)),
@@ -302,9 +304,6 @@ def test_what_is_refused():
         execution.run(*random_tokens(SMALL, 2), 0)
     with pytest.raises(ConfigError, match=r"^ids and labels are \[2, 8\], not \(4, 8\) and \(4, 8\)$"):
         execution.run(*random_tokens(SMALL, 4))
-
-
-MOE = load("nano-moe").but(sequence=8)
 
 
 @pytest.mark.parametrize(

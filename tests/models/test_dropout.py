@@ -6,6 +6,7 @@ from wse.errors import ConfigError
 from wse.models import from_hugging_face, graph, load
 from wse.models.dropout import PLACES, Rates, dropped, drops, of_file, refuse, without
 from wse.models.families import FAMILIES
+from wse.models.lowering import executable
 
 
 def test_keys_are_of_their_families():
@@ -66,6 +67,14 @@ def test_operators_that_drop(name, rates):
     if rates.residual:
         adds = {o.inputs[0] for o in made.operators if o.kind == "dropout" and o.layer is not None}
         assert adds == {f"layers.{i}.{part}.plain" for i in range(layers) for part in ("attention.o", "mlp.down")}
+
+
+@pytest.mark.parametrize("shared, last", [(0, "mlp.experts.plain"), (16, "mlp.sum.plain")])
+def test_what_experts_add_drops_once(shared, last):
+    """Their sum, with that of a shared MLP."""
+    made = dropped(executable(graph(load("nano-moe").but(layers=1, d_shared=shared))), Rates(residual=0.1))
+    found = [o.inputs[0] for o in made.operators if o.kind == "dropout"]
+    assert found == [f"layers.0.{name}" for name in ("attention.o.plain", last)]
 
 
 SIZES = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 9, "intermediate_size": 16}

@@ -87,6 +87,7 @@ def dropped(graph: Graph, rates: Rates) -> Graph:
     if not rates:
         return graph
     last = [o.name for o in graph.operators if o.group == "embedding"][-1]
+    adds = _added(graph)
     operators: list[Operator] = []
     tensors = dict(graph.tensors)
     streams = 0
@@ -94,8 +95,7 @@ def dropped(graph: Graph, rates: Rates) -> Graph:
         if o.kind == "attention" and rates.attention:
             o = replace(o, attributes=o.attributes | {"dropout": rates.attention, "stream": streams})
             streams += 1
-        adds = o.name.endswith((".attention.o", ".mlp.down"))
-        rate = rates.embedding if o.name == last else rates.residual if adds else 0.0
+        rate = rates.embedding if o.name == last else rates.residual if o.outputs[0] in adds else 0.0
         if not rate:
             operators.append(o)
             continue
@@ -109,6 +109,15 @@ def dropped(graph: Graph, rates: Rates) -> Graph:
         ]
         streams += 1
     return Graph(graph.model, tuple(operators), tensors)
+
+
+def _added(graph: Graph) -> set[str]:
+    """The tensors that attention and MLP add to the residual stream: of experts, their sum with the shared MLP."""
+    ends = (".attention.o", ".mlp.down", ".mlp.experts", ".mlp.sum")
+    found = {name for o in graph.operators for name in o.outputs if name.endswith(ends)}
+    return {
+        name for name in found if not (name.endswith(".experts") and f"{name.removesuffix('.experts')}.sum" in found)
+    }
 
 
 def drops(graph: Graph) -> bool:
