@@ -65,6 +65,8 @@ BOTH = {
 }
 STREAMING = {
     "norm of each head's queries and keys": _LLAMA.but(qk_norm="head", kv_heads=2),
+    "latent attention": _LLAMA.but(kv_rank=16, d_rope=4, d_value=8, d_head=12),
+    "latent attention, queries from a latent": _LLAMA.but(kv_rank=12, q_rank=20, d_rope=8, d_value=6, d_head=16),
 }
 # With the columns of the grid: more of them than heads of keys and values.
 WIDE = {
@@ -76,10 +78,6 @@ WIDE = {
 REFUSED = {
     "experts with biases": (_MOE.but(expert_bias=True), "has experts whose outputs have biases"),
     "segments": (_GPT.but(token_types=2), "is of kind token_types"),
-    "latent attention": (
-        _LLAMA.but(kv_rank=16, d_rope=4, d_value=8, d_head=8),
-        "keys of nano-llama is of kind concat|has d_value",
-    ),
 }
 # Executed in streaming mode, of a graph in which operators drop.
 DROPOUT = {"dropout": (_GPT, Rates(0.1, 0.2, 0.3))}

@@ -332,6 +332,29 @@ CASES = {
     ),
     "gpt2, scores by layer": ("GPT2", {"n_inner": 24, "scale_attn_by_inverse_layer_idx": True}),
     "gpt2, scores without a scale": ("GPT2", {"n_inner": 24, "scale_attn_weights": False}),
+    "deepseek_v2": (
+        "DeepseekV2",
+        {"qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 6, "kv_lora_rank": 12, "q_lora_rank": None}
+        | {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1, "moe_intermediate_size": 20}
+        | {"first_k_dense_replace": 1, "topk_method": "greedy", "num_key_value_heads": 4, "head_dim": 4},
+    ),
+    "deepseek_v2, queries from a latent": (
+        "DeepseekV2",
+        {"qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 12, "kv_lora_rank": 12, "q_lora_rank": 10}
+        | {"first_k_dense_replace": 2, "n_routed_experts": 4, "num_experts_per_tok": 2, "num_key_value_heads": 4}
+        | {"head_dim": 4}
+        | {
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "mscale": 0.7,
+                "mscale_all_dim": 0.7,
+                "original_max_position_embeddings": 8,
+                "beta_fast": 32,
+                "beta_slow": 1,
+            }
+        },
+    ),
     "mixtral": ("Mixtral", {"num_key_value_heads": 2, "num_local_experts": 3}),
     "qwen3_moe": (
         "Qwen3Moe",

@@ -100,6 +100,8 @@ def operator_cycles(
         case "weigh":
             counts = 1, rows, rows * tile
             return tuple(sum(a * b for a, b in zip(c, counts, strict=True)) for c in (_WEIGH, _UNWEIGH))
+        case "concat" | "resize":  # a move of each element
+            return (float(rows * tile),) * 2
         case "times":
             return (_TIMES[0] + _TIMES[1] * rows * tile,) * 2
         case "residual" | "token_types" | "modulate" | "zeros":

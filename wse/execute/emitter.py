@@ -24,6 +24,7 @@ from ..operators.attention_reference import slopes
 from ..operators.code import Routine
 from ..operators.dropout import Dropout
 from ..operators.embedding import Embedding
+from ..operators.heads import Join, Resize
 from ..operators.loss import Loss
 from ..operators.mean import Mean
 from ..operators.norm import Norm
@@ -390,7 +391,9 @@ class Emitter:
                 self.tables[name] = by_row[:, None]
                 r.array(name, by_row.shape[1:], "f32")
         part = self.part(call)
-        self.run(f"rotary_{part}_{made.heads}_{d_head}_{turned}", getattr(made, part), call, cos=names[0], sin=names[1])
+        x = f"{self.at(call.buffers['x'])}+{int(o.attributes.get('first', 0)) * r.tokens * self.size}"
+        more = {"x": x, "cos": names[0], "sin": names[1]}
+        self.run(f"rotary_{part}_{made.heads}_{d_head}_{turned}", getattr(made, part), call, **more)
 
     def attention(self, call: Call) -> None:
         """Attention, forward or backward."""
@@ -508,6 +511,23 @@ class Emitter:
                 self.region.code(f"    ld32 {register}, [{TURN}]\n    imul32 {register}, {register}, {4 * t}")
                 self.region.code(f"    iadd32 {register}, {register}, {self.at(all_of)}")
         self.run(f"{made.label}_{part}", getattr(made, part), call, **row)
+
+    def concat(self, call: Call) -> None:
+        """Heads joined with features that all heads share, forward or backward."""
+        o, part = call.operator, self.part(call)
+        heads = self._heads(o, int(o.attributes["heads"]))
+        shared = self.rows(call.buffers["y" if part == "forward" else "dy"].features)
+        own = self.rows(o.features[1]) // heads - shared
+        made = Join(heads, own, shared, self.region.tokens, self.size)
+        self.run(f"join_{part}_{heads}_{own}_{shared}", getattr(made, part), call)
+
+    def resize(self, call: Call) -> None:
+        """Heads of another size."""
+        x, y = call.reads["x"], call.writes["y"]
+        heads = self._heads(call.operator, int(call.operator.attributes["heads"]))
+        before, after = (self.rows(buffer.features) // heads for buffer in (x, y))
+        made = Resize(heads, before, after, self.region.tokens, self.size)
+        self.run(f"resize_{heads}_{before}_{after}", made.routine, call)
 
     def times(self, call: Call) -> None:
         """An activation, or its gradient, times a factor."""

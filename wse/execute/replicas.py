@@ -95,6 +95,11 @@ def replicated(graph: Graph, columns: int) -> tuple[Graph, dict[str, np.ndarray]
             attributes = o.attributes | {"kv_heads": columns}
             made.operators[o.name] = replace(changed, attributes=attributes, features=features)
     for o in graph.operators:
+        if o.kind == "concat" and columns > 1:  # features that all heads share, in each column
+            made.copy_heads(o.inputs[1], 1, graph.tensors[o.inputs[1]].features, columns)
+            changed = made.operators[o.name]
+            features = sum(made.tensors[x].features for x in o.inputs), o.features[1]
+            made.operators[o.name] = replace(changed, features=features)
         if o.kind in ("layernorm", "rmsnorm") and "heads" in o.attributes:
             made.copy_gains(made.operators[o.name])
     return Graph(graph.model, tuple(made.operators.values()), made.tensors), made.indices

@@ -405,6 +405,18 @@ class _Scheduler:
         reads = {"dy": self.dy, "x": self.x(0), "gates": self.x(1), "dgates": dgates}
         self.call("weigh.backward", BACKWARD, reads, {"dx": self.dx(0), "dgates": dgates})
 
+    def concat_forward(self, o: Operator) -> None:
+        self.call("concat.forward", FORWARD, {"x": self.x(0), "y": self.x(1)}, {"z": self.y})
+
+    def concat_backward(self, o: Operator) -> None:
+        self.call("concat.backward", BACKWARD, {"dz": self.dy}, {"dx": self.dx(0), "dy": self.dx(1)})
+
+    def resize_forward(self, o: Operator) -> None:
+        self.call("resize.forward", FORWARD, {"x": self.x()}, {"y": self.y})
+
+    def resize_backward(self, o: Operator) -> None:
+        self.call("resize.backward", BACKWARD, {"x": self.dy}, {"y": self.dx()})
+
     def times_forward(self, o: Operator) -> None:
         self.call("times.forward", FORWARD, {"x": self.x()}, {"y": self.y})
 
@@ -455,6 +467,8 @@ _EXECUTED = {
     "weigh",
     "zeros",
     "times",
+    "concat",
+    "resize",
     "loss",
 }
 

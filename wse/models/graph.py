@@ -37,7 +37,8 @@ KINDS = {
     "weigh": "x, weights of experts -> x times that of one; expert (its number)",
     "zeros": "x -> zeros",
     "times": "x -> factor x",
-    "rotary": "q or k -> the same, the first `rotary` features of each head turned; theta, heads; scaling (of rope.py)",
+    "rotary": "q or k -> the same, the first `rotary` features of each head turned, or those from `first` on; theta, "
+    "heads; scaling (of rope.py)",
     "attention": "q, k, v -> y; heads, kv_heads, d_head, causal, alibi; scores scaled by d_head^-1/2; if they differ: "
     "window (tokens seen), d_value (features of a head's values), sinks [heads], softcap (scores become softcap "
     "tanh(scores / softcap)), dropout (a rate, with stream)",
@@ -57,6 +58,7 @@ KINDS = {
     "gelu_gate": "gate, up -> gelu(gate) * up; exact",
     "residual": "x, y -> x + y",
     "dropout": "x -> x with elements dropped in training; rate, stream (the number of its mask in a pass)",
+    "resize": "x -> the same heads with zeros behind their features, or without the last ones; heads",
     "concat": "x, y -> the features of each of `heads` heads of x, and those of y, which all heads share",
     "loss": "logits -> mean cross-entropy over the tokens; its own backward starts the backward pass; softcap",
 }
@@ -90,6 +92,7 @@ ELEMENT_FLOPS = {
     "zeros": 0,
     "times": 1,
     "concat": 0,
+    "resize": 0,
     "loss": 6,
 }
 
@@ -110,7 +113,9 @@ PLAIN = {
     "layernorm": {"gain", "bias", "eps", "heads"},
     "rmsnorm": {"gain", "eps", "heads"},
     "linear": {"weight", "bias"},
-    "rotary": {"rotary", "theta", "d_head", "heads", "scaling"},
+    "rotary": {"rotary", "theta", "d_head", "heads", "scaling", "first"},
+    "concat": {"heads"},
+    "resize": {"heads"},
     "attention": {"heads", "kv_heads", "d_head", "causal", "alibi", "window", "softcap", "sinks", "dropout", "stream"},
     "gelu": {"exact"},
     "silu": set(),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .experts import separated
 from .graph import Graph
+from .latent import unfolded
 from .scales import scaled
 
 
 def executable(graph: Graph) -> Graph:
-    """The graph of operators that kernels execute: factors as operators (scales.py), each expert by itself
-    (experts.py).  The same graph if it has neither.  Errors as `separated`."""
-    return separated(scaled(graph))
+    """The graph of operators that kernels execute: factors as operators (scales.py), heads of one size (latent.py),
+    each expert by itself (experts.py).  The same graph if it has none of these.  Errors as `separated`."""
+    return separated(unfolded(scaled(graph)))

@@ -66,7 +66,8 @@ def scaled(graph: Graph) -> Graph:
     keys = {key for key, _ in model.numerics} & SETTINGS
     if keys and model.positions == "learned":
         keys -= {"embedding times", "embeddings_scale", "mup_embeddings_scale"}
-    if not keys:
+    folded = any("d_value" in o.attributes for o in graph.operators)
+    if not keys and not (folded and score_factor(model.rope_scaling) != 1):
         return graph
     made = _Made(graph)
     for o in graph.operators:

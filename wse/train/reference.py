@@ -229,7 +229,8 @@ def _rotary(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     """Rotates the pairs (i, i + rotary / 2) of a head's first `rotary` features by position x theta^(-2 i / rotary)."""
     t, a = torch(), o.attributes
     heads = x[0].unflatten(-1, (int(a["heads"]), int(a["d_head"])))
-    turned, rest = heads[..., : a["rotary"]], heads[..., a["rotary"] :]
+    first = int(a.get("first", 0))
+    before, turned, rest = heads.tensor_split((first, first + int(a["rotary"])), -1)
     half = int(a["rotary"]) // 2
     sequence = x[0].shape[1]
     frequency = float(a["theta"]) ** (-t.arange(half, dtype=t.float64) / half)
@@ -240,7 +241,7 @@ def _rotary(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     angle = t.arange(sequence, dtype=t.float64)[:, None] * frequency
     cos, sin = (factor * f(angle)[:, None, :].to(x[0].dtype) for f in (t.cos, t.sin))
     low, high = turned[..., :half], turned[..., half:]
-    both = t.cat([low * cos - high * sin, high * cos + low * sin, rest], -1)
+    both = t.cat([before, low * cos - high * sin, high * cos + low * sin, rest], -1)
     return both.flatten(-2)
 
 
@@ -275,6 +276,18 @@ def _attention(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
     if "sinks" in p:  # a further key, whose value is 0
         scores = t.cat([scores, p["sinks"][:, None, None].expand(*scores.shape[:-1], 1)], -1)
     return (scores.softmax(-1)[..., :s] * p.get("mask", 1) @ v).transpose(1, 2).flatten(-2)
+
+
+def _concat(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    own = x[0].unflatten(-1, (int(o.attributes["heads"]), -1))
+    return torch().cat([own, x[1][..., None, :].expand(*own.shape[:-1], -1)], -1).flatten(-2)
+
+
+def _resize(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
+    heads = int(o.attributes["heads"])
+    before, after = (n // heads for n in o.features)
+    made = x[0].unflatten(-1, (heads, before))[..., :after]
+    return torch().nn.functional.pad(made, (0, after - made.shape[-1])).flatten(-2)
 
 
 def _route(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
@@ -313,6 +326,8 @@ _KINDS: dict[str, Kind] = {
     "residual": lambda o, x, p: x[0] + x[1],
     "route": _route,
     "weigh": lambda o, x, p: x[0] * x[1][..., int(o.attributes["expert"]), None],
+    "concat": _concat,
+    "resize": _resize,
     "times": lambda o, x, p: o.attributes["factor"] * x[0],
     "zeros": lambda o, x, p: torch().zeros_like(x[0][..., :1]).expand(*x[0].shape[:-1], o.features[1]),
     "dropout": lambda o, x, p: x[0] * p.get("mask", 1),
