@@ -368,6 +368,18 @@ def test_experts_that_no_token_chooses_are_not_sent(by):
     assert all_.sent - few.sent == each and few.cycles < 0.6 * all_.cycles
 
 
+def test_a_router_that_gives_no_numbers_is_not_hidden():
+    """Experts whose load is none are sent, so that the loss and gradients are none, either."""
+    made = separated(graph(MOE.but(layers=1)))
+    tokens, weights = random_tokens(MOE, 2), random_weights(made)
+    weights["layers.0.mlp.experts.router.weight"][1] = np.nan
+    execution = Streaming(made, 2, Machine("wse3"), MemoryX(), grid=(4, 2))
+    execution.load(weights)
+    done = execution.run(*tokens)
+    assert np.isnan(done.loss) and np.isnan(execution.evaluate(*tokens)) and not done.load.any()
+    assert np.isnan(done.gradients["layers.0.mlp.experts.0.up.weight"]).all()
+
+
 def test_the_code_of_experts_is_a_loop():
     """Of 12 experts there is no more code than of 3; gradients are PyTorch's."""
     sizes = []

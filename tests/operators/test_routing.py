@@ -24,11 +24,19 @@ def run(shape: Routing, logits, dgates, balance, dtype, height=2):
         "dgates": Tensor((e, t), parts, "f32"),
         "dlogits": Tensor((shape.rows, t)),
         "balance": Tensor((e,), balance, "f32"),
+        "load": Tensor((shape.rows,), dtype="f32"),
     }
     steps = [shape.forward("forward", made.allreduce), shape.backward("backward", made.allreduce)]
     got = made.execute(steps, tensors).arrays
     for name in ("gates", "shares"):  # all PEs of a row have the same bits
         np.testing.assert_array_equal(got[name], np.broadcast_to(got[name][:, :1], got[name].shape))
+    if shape.counted:  # of each row of PEs, by the columns; padding has none
+        load = got["load"].reshape(height, w * shape.rows)
+        choices = shape.choice(logits).reshape(e, height, t).sum(axis=2).T
+        none = np.isnan(logits).any(axis=0).reshape(height, t).any(axis=1)
+        wanted = np.where(none[:, None], np.nan, choices)
+        np.testing.assert_array_equal(load[:, :e], wanted)
+        assert not load[:, e:].any()
     whole = {name: np.concatenate(list(got[name][:, 0]), axis=1) for name in ("gates", "shares")}
     whole_d = single.untiled(got["dlogits"], w * shape.rows)
     assert not whole_d[e:].any()  # padding
@@ -79,7 +87,7 @@ def test_logits_that_are_almost_equal_or_far_apart():
 
 
 def test_no_number_stays_none():
-    shape = Routing(4, 2, 2, 2, 2, 2, True)
+    shape = Routing(4, 2, 2, 2, 2, 2, True, counted=True)
     logits = np.zeros((4, 4), np.float32)
     logits[1, 0] = np.nan
     gates, _, _ = run(shape, logits, np.zeros((2, 4, 4), np.float32), 0.0, "f16")

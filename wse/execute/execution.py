@@ -46,8 +46,8 @@ class Pass:
     activations wavelets of activations, and of their gradients, that left the wafer and came back
     spans       intervals of activity, ordered by begin
     waits       cycles by phase and cause (CAUSES), of the slowest column
-    load        tokens that each expert of each layer computes: int64 [layers, experts]; None without experts, or where
-                it is not counted
+    load        tokens that choose each expert of each layer: int64 [layers, experts], 0 where the router gave no
+                numbers; None without experts, or where it is not counted
     """
 
     loss: float

@@ -67,10 +67,10 @@ def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int
 class Moved:
     """What passed the edge in a part of a run that began in cycle `begin`.
 
-    outgoing: what left.  loads: of the experts of each layer, int64 [experts].  feeds: what entered.  sent: weight
-    wavelets without control wavelets.  Of the parts between loads of experts: plans, when weights arrive, in cycles
-    from `begin`; counts, wavelets by color, int64 [columns, feeds]; timing, by color and column, of the streams.  run:
-    what the fabric measured.
+    outgoing: what left.  loads: of the experts of each layer, float32 [experts], no numbers if the router gave none.
+    feeds: what entered.  sent: weight wavelets without control wavelets.  Of the parts between loads of experts: plans,
+    when weights arrive, in cycles from `begin`; counts, wavelets by color, int64 [columns, feeds]; timing, by color and
+    column, of the streams.  run: what the fabric measured.
     """
 
     begin: int
@@ -84,9 +84,9 @@ class Moved:
     run: Run = field(init=False)
 
     def wants(self, stream: EdgeTransfer) -> bool:
-        """Whether a stream passes: not that of an expert that no token chooses, as far as is known."""
+        """Whether a stream passes: not that of an expert whose load is known to be 0."""
         turn = stream.call.operator.attributes.get("expert")
-        return turn is None or not self.loads or bool(self.loads[self._layer(stream)][turn])
+        return turn is None or not self.loads or bool(self.loads[self._layer(stream)][turn] != 0)
 
     def _layer(self, stream: EdgeTransfer) -> int:
         """The number, in the pass, of the load of a stream's expert."""
@@ -258,7 +258,7 @@ class Streaming:
             drained=moved.outgoing.wavelets,
             spans=spans,
             waits=self._waits(moved, spans),
-            load=np.stack(moved.loads) if moved.loads else None,
+            load=np.nan_to_num(np.stack(moved.loads)).astype(np.int64) if moved.loads else None,
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
@@ -312,7 +312,7 @@ class Streaming:
 
         def take(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
             if sent.call.what == LOAD:
-                loads.append(arrays["load"].astype(np.int64))
+                loads.append(arrays["load"])
             else:
                 done(sent, arrays)
 
@@ -365,9 +365,9 @@ class Streaming:
     def _answer(self, loads: list[np.ndarray], cycle: int, scale: float) -> None:
         """Sends which experts of the last load are wanted, and, if scale is not 0, the gradient of the loss of load
         balance by the experts' shares, times the scale."""
-        words = (loads[-1] > 0).astype(np.uint32)
+        words = (loads[-1] != 0).astype(np.uint32)
         if scale and factor(self.graph):
-            total, choices = np.stack(loads).sum(axis=0), len(loads) * self.batch * self.sequence
+            total, choices = np.stack(loads).sum(axis=0, dtype=np.float64), len(loads) * self.batch * self.sequence
             gradient = scale * factor(self.graph) * len(total) * total / choices**2
             words = np.concatenate([words, gradient.astype(np.float32).view(np.uint32)])
         for stream in self.ids:

@@ -10,8 +10,8 @@ gates, dgates and shares are f32 [experts][tokens] in every PE of a row, which a
 row of them.  A token's experts have the greatest logits, of equal ones the first.  Its gates are shares in the softmax
 of the logits, of the chosen ones alone (`of_chosen`) or of all, which `shares` holds.
 
-load, f32 [rows], is how many of the tile's tokens choose each of the PE's experts.  balance, f32 [experts], is the
-gradient of a loss by the shares, the same for all tokens: that of load balance.
+load, f32 [rows], is how many of the tile's tokens choose each of the PE's experts, no number if a logit is none.
+balance, f32 [experts], is the gradient of a loss by the shares, the same for all tokens: that of load balance.
 
 All arithmetic is f32.  A choice takes about 45 cycles for each expert and 4.2 for each expert and token
 (costs/cycles.py).
@@ -85,6 +85,8 @@ class Routing:
             c.op("fmovs", free, 1.0)
             self._choose(c, gates, chosen, most, free, scratch)
         if self.counted:
+            with c.loop(self.experts, d=chosen.rows(t), a=chosen.rows(t), b=guard) as (d, a, b):
+                c(f"fadds {d}, {a}, {b}")
             own = choices if self.columns == 1 else self._own(c, choices)
             sum_tokens(c, own, Vec(register(operands, "load"), self.rows), t)
         c.op("fmuls", gates, chosen, powers)

@@ -277,7 +277,11 @@ class Trainer:
             dense=sum(p.dense for p in passes),
             drained=sum(p.drained for p in passes),
             busiest=max(
-                (float((p.load / p.load.mean(1, keepdims=True)).max()) for p in passes if p.load is not None),
+                (
+                    float((p.load / np.maximum(p.load.mean(1, keepdims=True), 1e-9)).max())
+                    for p in passes
+                    if p.load is not None
+                ),
                 default=0.0,
             ),
         )
