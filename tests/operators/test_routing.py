@@ -49,7 +49,15 @@ def run(shape: Routing, logits, dgates, balance, dtype, height=2):
 def test_gates_and_gradients(experts, active, columns, of_chosen, balanced, dtype):
     t, rng = 6, np.random.default_rng(experts)
     shape = Routing(
-        experts, active, -(-experts // columns), t, columns, 4 if dtype == "f32" else 2, of_chosen, balanced
+        experts,
+        active,
+        -(-experts // columns),
+        t,
+        columns,
+        4 if dtype == "f32" else 2,
+        of_chosen,
+        balanced,
+        counted=True,
     )
     logits = single.rounded(rng.normal(size=(experts, 2 * t)) * 2, Policy(dtype))
     dgates = rng.normal(size=(columns, experts, 2 * t)).astype(np.float32)
