@@ -26,6 +26,14 @@ def test_values_are_padded_and_the_output_is_cut():
     made.check_plain("the fabric")
 
 
+def test_the_order_of_rows_in_files_is_kept():
+    """Export writes rows of queries in that order again."""
+    model = LATENT.but(numerics=(("rope_interleave", False),))
+    made = executable(graph(model))
+    assert made.model.numerics == model.numerics
+    made.check_plain("the fabric")
+
+
 def test_other_attention_stays_as_it_is():
     made = graph(load("nano-llama"))
     assert unfolded(made) is made

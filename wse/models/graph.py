@@ -289,6 +289,8 @@ class Graph:
                 continue
             if key in ("norm_topk_prob", "router_aux_loss_coef"):  # an attribute of a route; of a loss that is optional
                 continue
+            if key == "rope_interleave":  # of the order of rows in files (names.py)
+                continue
             shown = f"{value:g}" if isinstance(value, float) else str(value).lower()
             raise ConfigError(f"model {name} has {key} {shown}, which {who} does not execute; predictions accept it")
         for o in self.operators:

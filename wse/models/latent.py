@@ -10,13 +10,9 @@ from dataclasses import replace
 
 from .graph import Graph, Operator, Tensor
 
-# Settings of weights in files, which do not concern the operators.
-_OF_FILES = ("rope_interleave",)
-
 
 def unfolded(graph: Graph) -> Graph:
     """The graph with padded values; the same graph if its model has no latent attention, or is unfolded."""
-    model = graph.model
     if not any(o.kind == "attention" and "d_value" in o.attributes for o in graph.operators):
         return graph
     operators: list[Operator] = []
@@ -38,8 +34,7 @@ def unfolded(graph: Graph) -> Graph:
             replace(o, inputs=(q, k, padded), outputs=(whole,), features=(3 * wide, wide), attributes=plain),
             _resized(o, f"{o.name}.cut", whole, y, wide, heads * d_value, heads),
         ]
-    rest = tuple((key, value) for key, value in model.numerics if key not in _OF_FILES)
-    return Graph(model.but(numerics=rest), tuple(operators), tensors)
+    return Graph(graph.model, tuple(operators), tensors)
 
 
 def _resized(of: Operator, name: str, x: str, y: str, before: int, after: int, heads: int) -> Operator:
