@@ -57,6 +57,7 @@ from . import dropout, math_functions
 from .attention_shape import AttentionShape
 from .attention_space import WorkSpace, transposer
 from .code import Code, Routine, Vec, register, routine
+from .row_sums import by_rows
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,7 @@ class Attention(AttentionShape):
             self.clear(c, work.sums)
             self.mix(c, work.sums, p, Vec(at["v"], s), self.tokens)
             out = c.widened(work.sums, e.part(0, work.sums.n))
-            with c.loop(self.d_head, d=out.rows(s), a=out.rows(s), b=inverse) as (d, a, b):
-                c(f"fmuls {d}, {a}, {b}")
+            by_rows(c, "fmuls", out, out, inverse)
             self.store(c, at["o"], out)
         made = routine(name, operands, c, work.bytes, calls=True)
         return replace(made, text=made.text + self.shared(work))
@@ -149,8 +149,7 @@ class Attention(AttentionShape):
                 c.op("fmacs", work.slope, self.scale, work.slope, -self.scale / self.cap**2)
             self.exponentiate(c, most)
             self.load(c, values, at["do"])
-            with c.loop(self.d_head, d=values.rows(s), a=values.rows(s), b=inverse) as (d, a, b):
-                c(f"fmuls {d}, {a}, {b}")
+            by_rows(c, "fmuls", values, values, inverse)
             if size == 2:
                 c.op("fs2h", work.outer, values)
             if self.dropout:

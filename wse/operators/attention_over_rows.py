@@ -32,7 +32,7 @@ from .attention import Attention
 from .attention_space import WorkSpace, transposer
 from .code import Code, Routine, Vec, register, routine
 from .region import Region
-from .row_sums import sum_rows
+from .row_sums import by_rows, sum_rows
 
 # Queues of the links to the next row, and of the link from the last row to the first.  WSE-2 has no output queue 6.
 NEXT_IN = NEXT_OUT = 5
@@ -141,8 +141,7 @@ class AttentionOverRows:
                 c.op("fmovs", most, work.most)
                 math_functions.exp(c, work.scratch, work.vector, replace(work.half, n=t), scale=block.scale)
                 c.op("fmuls", total, total, work.vector)
-                with c.loop(self.d_head, d=sums.rows(t), a=sums.rows(t), b=work.vector) as (d, a, b):
-                    c(f"fmuls {d}, {a}, {b}")
+                by_rows(c, "fmuls", sums, sums, work.vector)
                 block.exponentiate(c, work.most)
                 block.reduce(c, "fadds", total, work.e)
                 p = work.e
@@ -160,8 +159,7 @@ class AttentionOverRows:
             inverse, sums = Vec(at["stash"], t, offset=4 * t), Vec("r14", tile)
             c.op("fmovs", work.vector, inverse)
             math_functions.reciprocal(c, work.vector, inverse, work.scratch)
-            with c.loop(self.d_head, d=sums.rows(t), a=sums.rows(t), b=inverse) as (d, a, b):
-                c(f"fmuls {d}, {a}, {b}")
+            by_rows(c, "fmuls", sums, sums, inverse)
             block.store(c, at["o"], sums)
         made = routine(name, operands, c, work.bytes, calls=True)
         return replace(made, text=made.text + self._transfer(name, work) + block.shared(work))
@@ -185,8 +183,7 @@ class AttentionOverRows:
             outer, inverse = Vec("r14", tile, size), Vec(at["stash"], t, offset=4 * t)
             block.load(c, work.values, at["do"])
             out = outer if size == 4 else work.values
-            with c.loop(self.d_head, d=out.rows(t), a=work.values.rows(t), b=inverse) as (d, a, b):
-                c(f"fmuls {d}, {a}, {b}")
+            by_rows(c, "fmuls", out, work.values, inverse)
             if size == 2:
                 c.op("fs2h", outer, work.values)
             wide = c.widened(outer, work.values)

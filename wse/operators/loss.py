@@ -17,7 +17,7 @@ import numpy as np
 from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, reduce_row, single_column, sum_rows
+from .row_sums import AllReduce, by_rows, reduce_row, single_column, sum_rows
 from .softmax import Softmax, exponentials, subtract_maximum
 
 OPERANDS = ("logits", "labels", "scale", "dlogits", "loss")
@@ -68,8 +68,7 @@ class Loss:
         losses = c.dsr("b", most)
         c.clobber("r3")
         c("mov r3, 0", f"fadds r3, r3, {losses}", f"st32 r3, [{at['loss']}]")
-        with c.loop(self.rows, d=z.rows(t), a=z.rows(t), b=inverse) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
+        by_rows(c, "fmuls", z, z, inverse)
         self._at_labels(c, at["labels"], z, None, at["scale"])
         if self.cap:
             c.op("fmuls", z, z, slope)

@@ -23,7 +23,7 @@ from ..program.fragments import f32
 from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, max_rows, reduce_row, single_column, sum_rows
+from .row_sums import AllReduce, by_rows, max_rows, reduce_row, single_column, sum_rows
 from .softmax import exponentials
 
 LEAST = -3e38  # finite: the difference of two is 0, not NaN
@@ -104,12 +104,11 @@ class LossInParts:
         """The subroutine that makes the gradient of the logits of a part."""
         operands = ("logits", "labels", "part", "statistics", "scale", "dlogits")
         at = {operand: register(operands, operand) for operand in operands}
-        c, work, t = Code(), Work(), self.tokens
+        c, work = Code(), Work()
         most, _, _, inverse = self._statistics(at["statistics"])
         z = self._logits(c, work, at)
         self._exponentials(c, work, z, most)
-        with c.loop(self.rows, d=z.rows(t), a=z.rows(t), b=inverse) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
+        by_rows(c, "fmuls", z, z, inverse)
         self._at_labels(c, at, z, None)
         c.op("fmovs" if self.size == 4 else "fs2h", Vec(at["dlogits"], z.n, self.size), z)
         return routine(name, operands, c, work.bytes)
@@ -139,9 +138,7 @@ class LossInParts:
 
     def _exponentials(self, c: Code, work: Work, z: Vec, most: Vec) -> None:
         """z = e^(z - most)."""
-        t = self.tokens
-        with c.loop(self.rows, d=z.rows(t), a=z.rows(t), b=most) as (d, a, b):
-            c(f"fsubs {d}, {a}, {b}")
+        by_rows(c, "fsubs", z, z, most)
         exponentials(c, work, z, self.size == 2)
 
     def _at_labels(self, c: Code, at: dict[str, str], z: Vec, chosen: Vec | None) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, fill_padding, reduce_row, single_column, sum_rows, sum_tokens
+from .row_sums import AllReduce, by_rows, fill_padding, reduce_row, single_column, sum_rows, sum_tokens
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ class Norm:
             sum_rows(c, source, mean, self.rows)
             reduce_row(c, allreduce, "sum", mean)
             c.op("fmuls", mean, mean, 1 / self.features)
-            with c.loop(self.rows, d=wide.rows(t), a=source.rows(t), b=mean) as (d, a, b):
-                c(f"fsubs {d}, {a}, {b}")
+            by_rows(c, "fsubs", wide, source, mean)
             source = wide
         c.square(squares, source, squares)
         sum_rows(c, squares, total, self.rows)
@@ -72,8 +71,7 @@ class Norm:
             c.op("fmacs", total, total, scratch, -float(padding))
         c.op("fmacs", total, self.eps, total, 1 / self.features)
         math_functions.inverse_root(c, total, rstd, scratch)
-        with c.loop(self.rows, d=wide.rows(t), a=source.rows(t), b=rstd) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
+        by_rows(c, "fmuls", wide, source, rstd)
         c.op("fs2h" if self.size == 2 else "fmovs", xhat, wide)
         # y is computed from the rounded xhat, so that the backward pass differentiates what was computed.
         self._scale(c, at, xhat, y, wide)
@@ -130,15 +128,12 @@ class Norm:
         reduce_row(c, allreduce, "sum", sums)
         c.op("fmuls", sums, sums, -1 / self.features)
         values = xhat if self.size == 4 else normal
-        with c.loop(self.rows, d=product.rows(t), a=values.rows(t), b=sums.part(0, t)) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
+        by_rows(c, "fmuls", product, values, sums.part(0, t))
         c.op("fadds", wide, wide, product)
         if self.centered:
-            with c.loop(self.rows, d=wide.rows(t), a=wide.rows(t), b=sums.part(t, t)) as (d, a, b):
-                c(f"fadds {d}, {a}, {b}")
+            by_rows(c, "fadds", wide, wide, sums.part(t, t))
         out = dx if self.size == 4 else wide
-        with c.loop(self.rows, d=out.rows(t), a=wide.rows(t), b=Vec(at["rstd"], t)) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
+        by_rows(c, "fmuls", out, wide, Vec(at["rstd"], t))
         if self.size == 2:
             c.op("fs2h", dx, wide)
         if self.centered:

@@ -25,7 +25,7 @@ from ..program.fragments import f32
 from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, max_rows, reduce_row, single_column, sum_rows, sum_tokens
+from .row_sums import AllReduce, by_rows, max_rows, reduce_row, single_column, sum_rows, sum_tokens
 from .softmax import exponentials
 
 GAP = 200  # a power of two by which the difference of two f32 is at least 1
@@ -75,8 +75,7 @@ class Routing:
         c.op("fmuls", chosen, powers, 0.0)
         sum_rows(c, chosen, guard, self.experts)
         max_rows(c, powers, most, self.experts)
-        with c.loop(self.experts, d=gates.rows(t), a=powers.rows(t), b=most) as (d, a, b):
-            c(f"fsubs {d}, {a}, {b}")
+        by_rows(c, "fsubs", gates, powers, most)
         c.op("fmovs", powers, gates)
         exponentials(c, work, powers, self.size == 2)
         c.op("fmovs", choices, 0.0)
@@ -85,22 +84,19 @@ class Routing:
             c.op("fmovs", free, 1.0)
             self._choose(c, gates, chosen, most, free, scratch)
         if self.counted:
-            with c.loop(self.experts, d=chosen.rows(t), a=chosen.rows(t), b=guard) as (d, a, b):
-                c(f"fadds {d}, {a}, {b}")
+            by_rows(c, "fadds", chosen, chosen, guard)
             own = choices if self.columns == 1 else self._own(c, choices)
             sum_tokens(c, own, Vec(register(operands, "load"), self.rows), t)
         c.op("fmuls", gates, chosen, powers)
         sum_rows(c, powers if self.shares else gates, most, self.experts)
         math_functions.reciprocal(c, most, free, scratch)
         if self.shares:
-            with c.loop(self.experts, d=Vec("r10", n).rows(t), a=powers.rows(t), b=free) as (d, a, b):
-                c(f"fmuls {d}, {a}, {b}")
+            by_rows(c, "fmuls", Vec("r10", n), powers, free)
         if self.shares and self.of_chosen:
             sum_rows(c, gates, most, self.experts)
             math_functions.reciprocal(c, most, free, scratch)
         c.op("fadds", free, free, guard)
-        with c.loop(self.experts, d=gates.rows(t), a=gates.rows(t), b=free) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
+        by_rows(c, "fmuls", gates, gates, free)
         return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
     def _gathered(self, c: Code, work: Work, logits: Vec, allreduce: AllReduce) -> Vec:
@@ -167,7 +163,7 @@ class Routing:
             c.op("fmovs", made.part(n, made.n - n), 0.0)
         d = made.part(0, n)
         c.op("fmuls", d, incoming, gates)
-        self._less_mean(c, d, d, of, total, scratch)
+        self._less_mean(c, d, of, total, scratch)
         if self.balanced:
             by_share = work.take(n, bank=6)
             with c.loop(
@@ -177,20 +173,18 @@ class Routing:
                 a=shares.rows(t),
             ) as (y, a):
                 c(f"fmuls {y}, {a}, r1")
-            self._less_mean(c, by_share, by_share, shares, total, scratch)
+            self._less_mean(c, by_share, shares, total, scratch)
             c.op("fadds", d, d, by_share)
         own = made if self.columns == 1 else self._own(c, made)
         out = Vec(register(operands, "dlogits"), self.rows * t, self.size)
         c.op("fmovs" if self.size == 4 else "fs2h", out, own)
         return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
-    def _less_mean(self, c: Code, y: Vec, x: Vec, shares: Vec, total: Vec, scratch: Vec) -> None:
-        """Code: y = x - shares sum(x), of each token."""
-        t = self.tokens
+    def _less_mean(self, c: Code, x: Vec, shares: Vec, total: Vec, scratch: Vec) -> None:
+        """Code: x = x - shares sum(x), of each token."""
         sum_rows(c, x, total, self.experts)
-        with c.loop(self.experts, d=scratch.rows(t), a=shares.rows(t), b=total) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
-        c.op("fsubs", y, x, scratch)
+        by_rows(c, "fmuls", scratch, shares, total)
+        c.op("fsubs", x, x, scratch)
 
     def choice(self, logits: np.ndarray) -> np.ndarray:
         """bool [experts, tokens]: the chosen experts.  logits: [experts, tokens]."""
@@ -255,7 +249,6 @@ class Weighing:
     def _times(self, c: Code, x: Vec, gate: Vec, y: Vec, wide: Vec) -> None:
         """Code: y = each row of x, f32, times the gate, through `wide` if y has 16 bits."""
         out = y if self.size == 4 else wide
-        with c.loop(self.rows, d=out.rows(self.tokens), a=x.rows(self.tokens), b=gate) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
+        by_rows(c, "fmuls", out, x, gate)
         if self.size == 2:
             c.op("fs2h", y, wide)

@@ -47,6 +47,13 @@ def fill_padding(c: Code, tile: Vec, rows: int, features: int, columns: int, val
     c.label(end)
 
 
+def by_rows(c: Code, operation: str, y: Vec, x: Vec, row: Vec) -> None:
+    """y = x operation row, for each row of x; y may lie on x.  operation: of two f32 vectors."""
+    n = row.n
+    with c.loop(x.n // n, d=y.rows(n), a=x.rows(n), b=row) as (d, a, b):
+        c(f"{operation} {d}, {a}, {b}")
+
+
 def sum_rows(c: Code, matrix: Vec, total: Vec, rows: int) -> None:
     """total [tokens] = sum of the rows of the matrix, in their order."""
     t = total.n

@@ -14,7 +14,7 @@ import numpy as np
 from ..records import dataclass
 from . import math_functions
 from .code import Code, Routine, Vec, Work, register, routine
-from .row_sums import AllReduce, fill_padding, max_rows, reduce_row, single_column, sum_rows
+from .row_sums import AllReduce, by_rows, fill_padding, max_rows, reduce_row, single_column, sum_rows
 
 CHUNK = 256
 
@@ -47,8 +47,7 @@ class Softmax:
         reduce_row(c, allreduce, "sum", total)
         math_functions.reciprocal(c, total, inverse, scratch)
         out = y if self.size == 4 else z
-        with c.loop(self.rows, d=out.rows(t), a=z.rows(t), b=inverse) as (d, a, b):
-            c(f"fmuls {d}, {a}, {b}")
+        by_rows(c, "fmuls", out, z, inverse)
         if self.size == 2:
             c.op("fs2h", y, z)
         return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
@@ -64,8 +63,7 @@ class Softmax:
         c.op("fmuls", product, wide, p)
         sum_rows(c, product, total, self.rows)
         reduce_row(c, allreduce, "sum", total)
-        with c.loop(self.rows, d=product.rows(t), a=wide.rows(t), b=total) as (d, a, b):
-            c(f"fsubs {d}, {a}, {b}")
+        by_rows(c, "fsubs", product, wide, total)
         c.narrow(dx, "fmuls", product, product, p)
         return routine(name, operands, c, work.bytes, calls=allreduce is not single_column)
 
@@ -75,12 +73,10 @@ def subtract_maximum(c: Code, z: Vec, most: Vec, shape: Softmax, allreduce: AllR
 
     most: f32 [tokens], receives the maxima.
     """
-    t = shape.tokens
     fill_padding(c, z, shape.rows, shape.features, shape.columns, -np.inf)
     max_rows(c, z, most, shape.rows)
     reduce_row(c, allreduce, "max", most)
-    with c.loop(shape.rows, d=z.rows(t), a=z.rows(t), b=most) as (d, a, b):
-        c(f"fsubs {d}, {a}, {b}")
+    by_rows(c, "fsubs", z, z, most)
 
 
 def exponentials(c: Code, work: Work, z: Vec, short: bool) -> None:
