@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..fabric.fabric import Fabric
 from ..models.config import ACTIVATIONS
+from ..models.experts import loop_of
 from ..models.graph import GATES, Operator, Parameter
 from ..models.rope import frequencies
 from ..operators import activation, dropout, embedding, linear, parameters, partial, residual, ring, rotary
@@ -47,8 +48,8 @@ MARK = 1  # kind of the messages that announce the start of a call; the host rea
 
 @dataclass(frozen=True)
 class EdgeTransfer:
-    """A stream at the north edge.  parameters: name by role, as the stream's pack or unpack takes them.  after: the
-    loads of experts that have left before."""
+    """A stream at the north edge.  parameters: name by role, as the stream's pack or unpack takes them.  after: of one
+    that enters, the loads of experts that have left before."""
 
     call: Call
     transfer: Any
@@ -101,6 +102,10 @@ class Emitter:
         if not self.draws:
             dropout.declare(self.region)
             self.draws = True
+
+    def received(self, array: str) -> None:
+        """Declares the descriptor of an array that the west edge sends, for `take`."""
+        self.region.dsd(f"all_{array}", lambda role, pe: dsd.mem1d(pe.symbols[array]))
 
     def write(self, fabric: Fabric) -> None:
         """Writes the constant tables to the PEs of the region."""
@@ -155,7 +160,7 @@ class Emitter:
         """A stream of the first turn, as it is in another one."""
         operator = sent.call.each[turn]
         names = self._named(operator, tuple(sent.parameters))
-        return EdgeTransfer(replace(sent.call, operator=operator), sent.transfer, names, sent.after)
+        return replace(sent, call=replace(sent.call, operator=operator), parameters=names)
 
     def _call(self, call: Call) -> None:
         """Appends the code of one call."""
@@ -220,7 +225,7 @@ class Emitter:
         names = self._named(call.operator, roles)
         if indices := self._indices(names):
             drain = drain.adding(indices)
-        self.drains.append(EdgeTransfer(call, drain, names, len(self.wanted)))
+        self.drains.append(EdgeTransfer(call, drain, names))
 
     def _indices(self, names: Mapping[str, str]) -> dict[str, np.ndarray]:
         """By role, the indices of parameters that are copied."""
@@ -258,11 +263,10 @@ class Emitter:
 
     def _ask(self, route: Operator) -> None:
         """Receives a u16 for each expert, 0 for those that no token of the pass chooses."""
-        r, name = self.region, f"wanted{len(self.wanted)}"
-        r.array(name, route.features[1], "u16")
-        r.dsd(f"all_{name}", lambda role, pe: dsd.mem1d(pe.symbols[name]))
-        r.code(f"    dsr a0, ids_in\n    dsr d0, all_{name}\n    mov16 d0, a0")
-        self.wanted[route.name.removesuffix(".route")] = name
+        name = self.region.array(f"wanted{len(self.wanted)}", route.features[1], "u16")
+        self.received(name)
+        self.region.code(f"    dsr a0, ids_in\n{take(name, 'mov16')}")
+        self.wanted[loop_of(route)] = name
 
     def embedding(self, call: Call) -> None:
         """Table rows arrive token by token: the host packs them by id and sums their gradients by id."""
@@ -555,6 +559,11 @@ class Emitter:
         made = Loss(features, self.rows(features), r.tokens, r.width, self.size, cap)
         known = {"labels": self.own(LABELS), "scale": SCALE, "loss": self.own(LOSS)}
         self.run("loss_and_gradient", lambda name: made.routine(name, self.allreduce), call, **known)
+
+
+def take(array: str, move: str) -> str:
+    """Code: an array from the stream in DSR a0, ids_in.  move: of its elements."""
+    return f"    dsr d0, all_{array}\n    {move} d0, a0"
 
 
 def _function(operator: Operator) -> str:

@@ -61,6 +61,13 @@ class Pass:
     waits: dict[str, dict[str, int]] = field(default_factory=dict)
     load: np.ndarray | None = None
 
+    @property
+    def busiest(self) -> float:
+        """The tokens of the expert with most, of any layer, by the mean over the layer's experts; 0 without loads."""
+        if self.load is None:
+            return 0.0
+        return float((self.load / np.maximum(self.load.mean(axis=1, keepdims=True), 1e-9)).max())
+
 
 class Execution(Protocol):
     """A model on a fabric, in one of the execution modes.

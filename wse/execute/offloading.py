@@ -28,7 +28,6 @@ from ..models.dropout import refuse
 from ..models.graph import Operator
 from ..operators.embedding import Embedding
 from ..operators.transfers import Column
-from ..program import dsd
 from ..program.program import Program
 from ..records import dataclass
 from . import emitter, head_in_parts
@@ -190,7 +189,7 @@ class Offloading(Streaming):
         region.uses("ids", "weights", "north")
         region.array(PART, 2, "u32")
         for array in (emitter.SCALE, emitter.LABELS, PART):
-            region.dsd(f"all_{array}", lambda role, pe, array=array: dsd.mem1d(pe.symbols[array]))  # type: ignore[misc]
+            made.received(array)
         received = {
             "head_begin": ((emitter.SCALE, "mov32"), (emitter.LABELS, "mov16")),
             "head_take": ((PART, "mov32"),),
@@ -201,7 +200,7 @@ class Offloading(Streaming):
             made.arena, made.feeds, made.drains = arena, [], []
             with region.task(name, number):
                 for array, move in received.get(name, ()):
-                    region.code(f"    dsr a0, ids_in\n    dsr d0, all_{array}\n    {move} d0, a0")
+                    region.code(f"    dsr a0, ids_in\n{emitter.take(array, move)}")
                 made.emit(calls)
                 made.mark(None)
             tasks[name] = Task(name, calls, made.feeds, made.drains)

@@ -26,13 +26,12 @@ from ..memoryx import Feeder, MemoryX, Transfer, account
 from ..memoryx.feeder import Plan, Timed, TransferTime
 from ..models import Graph
 from ..models.dropout import drops
-from ..models.experts import counted, factor, routes
+from ..models.experts import counted, factor, loop_of, routes
 from ..models.lowering import executable
 from ..operators import dropout
 from ..operators.embedding import Embedding
 from ..operators.policy import Policy
 from ..operators.transfers import Column
-from ..program import dsd
 from ..program.program import Program
 from ..records import dataclass
 from . import edge_streams, emitter
@@ -67,7 +66,7 @@ def grid_of(graph: Graph, batch: int, grid: tuple[int, int] | None) -> tuple[int
 class Moved:
     """What passed the edge in a part of a run that began in cycle `begin`.
 
-    outgoing: what left.  loads: of the experts of each layer, float32 [experts], no numbers if the router gave none.
+    outgoing: what left.  loads: of experts by loop, in order, float32 [experts], no numbers if the router gave none.
     feeds: what entered.  sent: weight wavelets without control wavelets.  Of the parts between loads of experts: plans,
     when weights arrive, in cycles from `begin`; counts, wavelets by color, int64 [columns, feeds]; timing, by color and
     column, of the streams.  run: what the fabric measured.
@@ -75,7 +74,7 @@ class Moved:
 
     begin: int
     outgoing: Outgoing
-    loads: list[np.ndarray]
+    loads: dict[str, np.ndarray]
     feeds: list[EdgeTransfer] = field(default_factory=list)
     sent: int = 0
     plans: list[Plan] = field(default_factory=list)
@@ -85,14 +84,9 @@ class Moved:
 
     def wants(self, stream: EdgeTransfer) -> bool:
         """Whether a stream passes: not that of an expert whose load is known to be 0."""
-        turn = stream.call.operator.attributes.get("expert")
-        return turn is None or not self.loads or bool(self.loads[self._layer(stream)][turn] != 0)
-
-    def _layer(self, stream: EdgeTransfer) -> int:
-        """The number, in the pass, of the load of a stream's expert."""
-        loop = stream.call.operator.attributes["loop"]
-        names = [drain.call.operator.name for drain in self.outgoing.drains if drain.call.what == LOAD]
-        return names.index(f"{loop}.route")
+        turn = stream.call.operator.attributes
+        load = self.loads.get(turn.get("loop", ""))
+        return load is None or bool(load[turn["expert"]] != 0)
 
     @property
     def plan(self) -> Plan:
@@ -179,22 +173,22 @@ class Streaming:
         region, made = self.region, self.emitter
         made.declare()
         region.uses("ids", "weights", "north")
-        received = {emitter.SCALE: "mov32", emitter.LABELS: "mov16"}
+        received = {emitter.SCALE: "mov32"}
         if drops(self.graph):
             made.declare_draws()
-            received = {emitter.SCALE: "mov32", dropout.DRAW: "mov16", emitter.LABELS: "mov16"}
+            received[dropout.DRAW] = "mov16"
+        received[emitter.LABELS] = "mov16"
         for array in received:
-            region.dsd(f"all_{array}", lambda role, pe, array=array: dsd.mem1d(pe.symbols[array]))  # type: ignore[misc]
+            made.received(array)
         with region.task(TASK, STEP):
             region.code("    dsr a0, ids_in")
             for array, move in received.items():
-                region.code(f"    dsr d0, all_{array}\n    {move} d0, a0")
+                region.code(emitter.take(array, move))
             made.emit(self.schedule.forward)
             region.code(f"    ld32 r1, [{emitter.SCALE}]\n    bz r1, end_of_step")
             if factor(self.graph):
-                region.array(emitter.BALANCE, routes(self.graph)[0].features[1], "f32")
-                region.dsd("all_balance", lambda role, pe: dsd.mem1d(pe.symbols[emitter.BALANCE]))
-                region.code("    dsr a0, ids_in\n    dsr d0, all_balance\n    mov32 d0, a0")
+                made.received(region.array(emitter.BALANCE, routes(self.graph)[0].features[1], "f32"))
+                region.code(f"    dsr a0, ids_in\n{emitter.take(emitter.BALANCE, 'mov32')}")
             made.emit(self.schedule.backward)
             region.code("end_of_step:")
             made.mark(None)
@@ -258,7 +252,7 @@ class Streaming:
             drained=moved.outgoing.wavelets,
             spans=spans,
             waits=self._waits(moved, spans),
-            load=np.nan_to_num(np.stack(moved.loads)).astype(np.int64) if moved.loads else None,
+            load=np.nan_to_num(np.stack([*moved.loads.values()])).astype(np.int64) if moved.loads else None,
         )
 
     def evaluate(self, ids: np.ndarray, labels: np.ndarray) -> float:
@@ -308,11 +302,11 @@ class Streaming:
         shape = (self.batch, self.sequence)
         if ids.shape != shape or labels.shape != shape:
             raise ConfigError(f"ids and labels are [{self.batch}, {self.sequence}], not {ids.shape} and {labels.shape}")
-        loads: list[np.ndarray] = []
+        loads: dict[str, np.ndarray] = {}
 
         def take(sent: EdgeTransfer, arrays: dict[str, np.ndarray]) -> None:
             if sent.call.what == LOAD:
-                loads.append(arrays["load"])
+                loads[loop_of(sent.call.operator)] = arrays["load"]
             else:
                 done(sent, arrays)
 
@@ -324,7 +318,7 @@ class Streaming:
         for number in range(len(asked) + 1):
             last = number == len(asked)
             if number:
-                self._answer(loads, now + latency, scale if last else 0.0)
+                self._answer([*loads.values()], now + latency, scale if last else 0.0)
             if last:
                 outgoing.expect(d for d in drains if d.call.what != LOAD and moved.wants(d))
             chosen = [feed for feed in feeds if feed.after == number and moved.wants(feed)]

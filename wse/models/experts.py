@@ -49,6 +49,11 @@ def routes(graph: Graph) -> list[Operator]:
     return [o for o in graph.operators if o.kind == "route"]
 
 
+def loop_of(route: Operator) -> str:
+    """The name of the loop over the experts that a route chooses."""
+    return route.name.removesuffix(".route")
+
+
 def balanced(graph: Graph, factor: float) -> Graph:
     """A separated graph whose training adds a loss of load balance: factor x experts x the sum over the experts of the
     part of the tokens that choose the expert, times the mean share of the expert in the softmax of the router's logits.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..machine import isa
 from . import math_functions
 from .attention_shape import AttentionShape
-from .code import Code, Vec, Work, routine
+from .code import Code, Vec, Work, divisor, routine
 from .dropout import CHUNK as DRAWN
 from .dropout import Drawing
 
@@ -32,12 +32,12 @@ class WorkSpace:
         self.values = replace(room, n=tile)
         self.sums = replace(room, n=tile, size=shape.sum_size, offset=room.offset + 8 * shape.half)
         if shape.cap:
-            chunk = next(m for m in range(min(n, CHUNK), 0, -1) if n % m == 0)
+            chunk = divisor(n, CHUNK)
             a, b, more = (work.take(chunk, bank=bank) for bank in (2, 6, 0))
             self.capping = math_functions.Cap(a, b, more, work.take(chunk, 2))
         if shape.dropout:
             self.mask = work.take(n, bank=2)
-            self.drawing = Drawing(work, next(m for m in range(min(n, DRAWN), 0, -1) if n % m == 0))
+            self.drawing = Drawing(work, divisor(n, DRAWN))
         if backward:
             self.slope = work.take(n, bank=0) if shape.cap else self.scores
             self.turned = self.half if size == 2 else work.take(n, bank=2)

@@ -242,7 +242,7 @@ class Code:
 
         operands: name -> (address register, bytes of an element).
         """
-        chunk = next(m for m in range(min(n, most), 0, -1) if n % m == 0)
+        chunk = divisor(n, most)
         if chunk == n:
             yield {name: Vec(at, n, size) for name, (at, size) in operands.items()}
             return
@@ -276,6 +276,11 @@ class Code:
             self(f"maploop {top}")
             self.label(end)
         self._depth -= 1
+
+
+def divisor(n: int, most: int) -> int:
+    """The largest divisor of n that is at most `most`."""
+    return next(m for m in range(min(n, most), 0, -1) if n % m == 0)
 
 
 class Work:

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..records import dataclass
-from .code import Code, Routine, Vec, Work, register, routine
+from .code import Code, Routine, Vec, Work, divisor, register, routine
 from .region import Region
 
 ROUNDS = 12
@@ -154,7 +154,7 @@ class Dropout:
     def routine(self, name: str) -> Routine:
         """The subroutine; operands as in the module's docstring."""
         c, work, t = Code(), Work(), self.tokens
-        rows = next(r for r in range(min(self.rows, max(1, CHUNK // t)), 0, -1) if self.rows % r == 0)
+        rows = divisor(self.rows, max(1, CHUNK // t))
         n = rows * t
         drawn, tokens, mask = Drawing(work, n), work.take(t, 2, 6), work.take(n, bank=0)
         wide = work.take(n, bank=4)

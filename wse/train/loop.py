@@ -189,7 +189,7 @@ class Step:
 
     loss: with the weights before the step, in nats.  norm: of the gradient before clipping, without the loss scale.
     scale: the loss scale of the step.  skipped: whether the update was skipped because of non-finite gradients.
-    busiest: the tokens of the expert with most, of any layer, by the mean over the layer's experts; 0 if not counted.
+    busiest: the largest of its passes' (see Pass); 0 if loads of experts are not counted.
     """
 
     step: int
@@ -276,14 +276,7 @@ class Trainer:
             sent=sum(p.sent for p in passes),
             dense=sum(p.dense for p in passes),
             drained=sum(p.drained for p in passes),
-            busiest=max(
-                (
-                    float((p.load / np.maximum(p.load.mean(1, keepdims=True), 1e-9)).max())
-                    for p in passes
-                    if p.load is not None
-                ),
-                default=0.0,
-            ),
+            busiest=max(p.busiest for p in passes),
         )
         self.history.append(done)
         return done
@@ -332,10 +325,10 @@ class Trainer:
             count = 1
         passes: list[Pass] = []
         draws = self.draws(self.step)
-        for number, micro_batch in enumerate(zip(np.split(ids, count), np.split(labels, count), strict=True)):
+        parts = zip(np.split(ids, count), np.split(labels, count), strict=True)
+        for number, (some_ids, some_labels) in enumerate(parts):
             kept = Gradients(self.store, self.trained)
             own: dict[str, Any] = {"draw": draws[number]} if draws else {}
-            some_ids, some_labels = micro_batch
             done = self.execution.run(some_ids, some_labels, scale, None if passes else kept, **own)
             if lacking := [name for name in self.trained if name not in (done.gradients if passes else kept)]:
                 raise ConfigError(
