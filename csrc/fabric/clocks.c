@@ -6,7 +6,8 @@
  * - the arrival of a wavelet in its queue is set to the current cycle, because only the fact that it has arrived
  * matters;
  * - of a head that has waited for CLOCK_UNIT cycles or more, whole units are moved to waits_more;
- * - the upper half of a count is moved to links_more or blocked_more.
+ * - the upper half of a count is moved to links_more or blocked_more;
+ * - compute elements that are executed later catch up: their logs have cycles of 32 bits.
  *
  * A head's wait that is added to a link's count is then less than two CLOCK_UNIT, so that the waits of 24 colors with
  * five inputs each do not overflow 32 bits.
@@ -15,6 +16,7 @@
 
 #include <stdlib.h>
 
+#include "pe/behind.h"
 #include "router/buffer.h"
 #include "state/queue.h"
 
@@ -109,6 +111,7 @@ static bool renew_block(wse_fabric *fabric, uint32_t block, uint64_t near, uint6
 
 bool clocks_renew_due(wse_fabric *fabric, band_state *band, uint64_t now) {
   uint64_t near = band->renewed;
+  behind_end_band(fabric, band, now);
   for (uint32_t pe = band->pe0; pe < band->pe1; pe++)
     if (fabric->class_of[pe] != 0xffff) renew_queues(fabric, pe, near, now);
   for (uint32_t block = (uint32_t)band->first * fabric->blocks_per_strip;

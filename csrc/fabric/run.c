@@ -71,11 +71,13 @@ static void finish(thread_team *team, wse_status status, uint64_t next, uint64_t
   wse_fabric *fabric = team->fabric;
   team->status = status;
   team->end = status == WSE_FAULTED ? fault + 1 : next < team->until ? next : team->until;
-  behind_end_all(fabric, team->end);
+  bool goes_on = false;
+  for (int i = 0; i < fabric->band_total; i++)
+    goes_on |= behind_end_band(fabric, &fabric->bands[i], team->end);
   if (status == WSE_FAULTED) streams_forget(fabric, fault); /* the tile was completed */
   if (status != WSE_QUIET) return;
   uint64_t last = activity_end(fabric); /* elements of store-only PEs may be stored later */
-  if (last > team->until) {
+  if (last > team->until || goes_on) {
     team->status = WSE_LIMIT;
     team->end = team->until;
   } else {

@@ -73,6 +73,24 @@ bool memory_op_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, 
   return memory_op_measure(op);
 }
 
+static void operand_again(const wse_fabric *fabric, uint32_t pe, uint8_t byte, memory_operand *operand) {
+  if (!operand->dsr) {
+    if (operand->size) operand->value = *register_of(fabric, pe, byte - OPERAND_REGISTER);
+    return;
+  }
+  int32_t by = operand->dsr->base - operand->base;
+  operand->base += by;
+  operand->low += by;
+  operand->high += by;
+}
+
+void memory_op_again(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, memory_op *op) {
+  operand_again(fabric, pe, ins->a, &op->dst);
+  operand_again(fabric, pe, ins->b, &op->src0);
+  operand_again(fabric, pe, ins->c, &op->src1);
+  if (isa_rows[ins->op].extra) op->extra = *register_of(fabric, pe, ins->d - OPERAND_REGISTER);
+}
+
 bool memory_op_reads(const memory_op *op, uint16_t low, uint16_t high) {
   return low <= high && (intersect(&op->src0, low, high) || intersect(&op->src1, low, high));
 }

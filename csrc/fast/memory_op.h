@@ -27,6 +27,9 @@ bool memory_operand_take(dsr *d, int size, memory_operand *operand);
 bool memory_op_measure(memory_op *op);
 /* False if the operation has to take the general path. */
 bool memory_op_begin(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, memory_op *op);
+/* The operation once more: its descriptors and registers may have changed only in where its operands begin, which is
+ * inside SRAM, and in values. */
+void memory_op_again(const wse_fabric *fabric, uint32_t pe, const isa_ins *ins, memory_op *op);
 bool memory_op_reads(const memory_op *op, uint16_t low, uint16_t high);
 
 /* Looks up the operation's slots.  False: the entry is new, and the caller has to fill all but its key. */

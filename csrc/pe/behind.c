@@ -8,6 +8,7 @@
 #include "pe/ramp.h"
 #include "pe/scout.h"
 #include "pe/store_only.h"
+#include "pe/wavelet_loop.h"
 #include "state/bitplane.h"
 #include "state/queue.h"
 
@@ -180,9 +181,7 @@ static void return_wavelets(wse_fabric *fabric, band_state *band, uint32_t pe, u
   for (int i = log->count; i-- > 0;) {
     int q = fabric->operations[log->thread[i]][pe].src0.d.queue;
     ramp_queue *queue = iq_of(fabric, q, pe);
-    queue->head = (queue->head - 1) & fabric->iq_mask[q];
-    queue->ring[queue->head] = (wavelet){log->data[i], wavelet_meta(lands(log, i), 0)};
-    queue->count++;
+    queue_return(queue, fabric->iq_mask[q], (wavelet){log->data[i], wavelet_meta(lands(log, i), 0)});
     ce->input_queues |= 1u << q;
     if (input_full(fabric, pe, q)) ramp_refresh(fabric, pe, color_of_thread(fabric, pe, log->thread[i]));
     wake_ce(fabric, band, pe, now, lands(log, i));
@@ -190,8 +189,9 @@ static void return_wavelets(wse_fabric *fabric, band_state *band, uint32_t pe, u
   log->count = 0;
 }
 
-void behind_end(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+bool behind_end(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   ce_state *ce = &fabric->ces[pe];
+  if (fabric->logs[pe].loop.under_way) return wavelet_loop_end(fabric, band, pe, now);
   catch_up(fabric, band, pe, now);
   uint64_t lane = lane_of(fabric, pe);
   for (uint32_t threads = ce->threads; threads; threads &= threads - 1)
@@ -199,11 +199,13 @@ void behind_end(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now)
   ce->behind = 0;
   fabric->store_times[fabric->router_lane[pe] / LANES].behind &= ~lane;
   return_wavelets(fabric, band, pe, now);
+  return true;
 }
 
 bool behind_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
   const ce_state *ce = &fabric->ces[pe];
   ce_log *log = &fabric->logs[pe];
+  if (log->loop.under_way) return wavelet_loop_step(fabric, band, pe, now);
   bool ends = (ce->input_queues & ce->readers) || ce->output_queues;
   if (!ends && now < log->until && log->count < LOG_ALMOST_FULL) {
     wake_ce(fabric, band, pe, now, log->until); /* this wake may have taken the place of that one */
@@ -222,14 +224,15 @@ bool behind_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now
   return true;
 }
 
-void behind_end_all(wse_fabric *fabric, uint64_t now) {
-  if (!fabric->in_cache) return; /* none is behind */
-  for (uint32_t block = 0; block < fabric->blocks; block++) {
-    band_state *band = &fabric->bands[fabric->strips[fabric->block_strip[block]].band];
+bool behind_end_band(wse_fabric *fabric, band_state *band, uint64_t now) {
+  bool goes_on = false;
+  for (uint32_t block = (uint32_t)band->first * fabric->blocks_per_strip;
+       block < (uint32_t)band->end * fabric->blocks_per_strip; block++)
     EACH_LANE(l, fabric->store_times[block].behind) {
       uint32_t pe = fabric->block_pe[block] + (uint32_t)l;
-      behind_end(fabric, band, pe, now);
+      if (!behind_end(fabric, band, pe, now)) continue;
       wake_ce(fabric, band, pe, now, now);
+      goes_on = true;
     }
-  }
+  return goes_on;
 }

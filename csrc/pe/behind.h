@@ -15,9 +15,10 @@
 bool behind_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);
 /* Steps a CE that is behind.  True: it is so no longer, and cycle `now` takes the ordinary path. */
 bool behind_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);
-/* Executes all cycles before `now`, and goes back to the ordinary path. */
-void behind_end(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);
-/* The same for all compute elements. */
-void behind_end_all(wse_fabric *fabric, uint64_t now);
+/* Executes all cycles before `now`, and goes back to the ordinary path.  Returns whether the CE has anything to do in
+ * cycle `now` or later. */
+bool behind_end(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now);
+/* The same for all compute elements of a band: whether one of them has. */
+bool behind_end_band(wse_fabric *fabric, band_state *band, uint64_t now);
 
 #endif

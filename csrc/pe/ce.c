@@ -17,6 +17,7 @@
 #include "pe/store_only.h"
 #include "pe/task.h"
 #include "pe/vector_step.h"
+#include "pe/wavelet_loop.h"
 #include "state/bitplane.h"
 #include "state/wake.h"
 
@@ -24,7 +25,10 @@ static int grant_main(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_
   ce_state *ce = &fabric->ces[pe];
   vector_operation *operation = &fabric->operations[MAIN][pe];
   switch (ce->state) {
-    case MAIN_RUN: return issue(fabric, band, pe, now, next);
+    case MAIN_RUN:
+      if (!ce->stuck || band->profile) return issue(fabric, band, pe, now, next);
+      ce->waits = (uint8_t)(WAITS_LIKE + ce->stuck - 1);
+      return GRANT_NONE;
     case MAIN_MEMORY:
       if (ce->memory_mark > now) {
         *next = ce->memory_mark;
@@ -193,13 +197,20 @@ static bool leave_store_only(wse_fabric *fabric, band_state *band, uint32_t pe, 
 
 /* The next cycle in which the CE has to be stepped.  next: as grant_slot found it; injects: the next cycle in which the
  * ramp may take a wavelet. */
-static inline uint64_t next_step(const wse_fabric *fabric, uint32_t pe, int grant, bool shared, uint64_t next,
-                                 uint64_t injects, uint64_t now) {
+static inline uint64_t next_step(wse_fabric *fabric, band_state *band, uint32_t pe, int grant, bool shared,
+                                 uint64_t next, uint64_t injects, uint64_t now) {
   const ce_state *ce = &fabric->ces[pe];
   bool ended = ce->state == MAIN_IDLE && !shared && !ce->threads; /* a task that was alone */
   /* other threads may have wanted the slot: all are considered again in the next cycle */
-  if (grant == GRANT_SLOT && !ended && (shared || ce->threads || ce->state != MAIN_RUN || next == NEVER))
-    next = now + 1;
+  if (grant == GRANT_SLOT && !ended && (shared || ce->threads || ce->state != MAIN_RUN || next == NEVER)) {
+    int cause;
+    if (arrival_none(ce) && arrival_awaited(fabric, band, pe, now + 1, &next, &cause)) {
+      if (cause != NO_CAUSE) gap_from(fabric, band, pe, now + 1, cause);
+      injects = next_to_leave(fabric, pe, now + 1); /* this slot's element may be what leaves next */
+    } else {
+      next = now + 1;
+    }
+  }
   if (ce->state == MAIN_IDLE && ce->main_at > now && ce->main_at < next && (!ended || task_possible(fabric, pe)))
     next = ce->main_at;
   if (injects < next) next = injects;
@@ -233,9 +244,25 @@ static void after_slot(wse_fabric *fabric, band_state *band, uint32_t pe, int gr
   if (ce->threads && ce->state == MAIN_IDLE) store_only_begin(fabric, band, pe, now);
   if (ce->store_threads && (ce->state == MAIN_RUN || ce->state == MAIN_MEMORY) && behind_begin(fabric, band, pe, now))
     return;
-  next = next_step(fabric, pe, grant, shared, next, injects, now);
+  if (wavelet_loop_begin(fabric, band, pe, now)) return;
+  next = next_step(fabric, band, pe, grant, shared, next, injects, now);
   wheel_remove(fabric, band, pe);
   if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
+}
+
+/* Steps a CE in which nothing can happen but that a wavelet moves up the ramp.  False: it is no such CE. */
+static bool step_waiting(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
+  uint64_t next;
+  int cause;
+  if (!arrival_awaited(fabric, band, pe, now, &next, &cause)) return false;
+  if (fabric->ces[pe].output_queues) {
+    uint64_t injects = inject(fabric, band, pe, now);
+    if (injects < next) next = injects;
+  }
+  if (cause != NO_CAUSE) gap_from(fabric, band, pe, now, cause);
+  wheel_remove(fabric, band, pe);
+  if (next != NEVER) wake_ce(fabric, band, pe, now, next > now ? next : now + 1);
+  return true;
 }
 
 /* Whether nothing but the main thread is at work, and that not on an operation. */
@@ -263,6 +290,7 @@ static void after_alone(wse_fabric *fabric, band_state *band, uint32_t pe, bool 
     return;
   }
   if (ce->waits != NO_CAUSE) gap_from(fabric, band, pe, now, ce->waits);
+  if (wavelet_loop_begin(fabric, band, pe, now)) return;
   if (ce->state == MAIN_IDLE) next = task_possible(fabric, pe) ? ce->main_at : NEVER;
   else if (used && next == NEVER) next = now + 1;
   wheel_remove(fabric, band, pe);
@@ -277,7 +305,9 @@ void ce_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
     after_alone(fabric, band, pe, used, next, now);
     return;
   }
-  if (!before_slot(fabric, band, pe, now, &injects)) return;
+  if ((arrival_none(&fabric->ces[pe]) && step_waiting(fabric, band, pe, now)) ||
+      !before_slot(fabric, band, pe, now, &injects))
+    return;
   bool shared = fabric->ces[pe].threads != 0;
   int grant = grant_slot(fabric, band, pe, shared, now, &next);
   after_slot(fabric, band, pe, grant, shared, next, injects, now);
@@ -299,7 +329,8 @@ void ces_step(wse_fabric *fabric, band_state *band, uint32_t block, uint64_t awa
       if (before_alone(fabric, band, pe, now)) alone |= (uint64_t)1 << l;
       continue;
     }
-    if (!before_slot(fabric, band, pe, now, &injects[l])) continue;
+    if ((arrival_none(ce) && step_waiting(fabric, band, pe, now)) || !before_slot(fabric, band, pe, now, &injects[l]))
+      continue;
     if (ce->state == MAIN_RUN && !ce->threads && !ce->taken) {
       ce->waits = NO_CAUSE;
       together |= (uint64_t)1 << l;

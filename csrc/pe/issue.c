@@ -12,6 +12,7 @@
  */
 #include "pe/issue.h"
 
+#include "fast/issue_rules.h"
 #include "fast/memory_op.h"
 #include "observe/account.h"
 #include "observe/check.h"
@@ -20,7 +21,6 @@
 #include "observe/watch.h"
 #include "pe/arrival.h"
 #include "pe/dsd.h"
-#include "pe/issue_rules.h"
 #include "pe/lane_operations.h"
 #include "pe/lanes.h"
 #include "pe/map.h"
@@ -86,6 +86,8 @@ void operation_ended(wse_fabric *fabric, band_state *band, uint32_t pe, int thre
   vector_end(fabric, pe, operation);
   unbind_queues(fabric, pe, operation, now);
   operation->active = 0;
+  ce->stuck = 0;
+  ce->fed &= (uint16_t)~(1u << thread);
   if (thread == MAIN) {
     vector_written(fabric, pe, operation, &ce->written_low, &ce->written_high);
     ce->readable_at = operation->wide > 1 ? now + (uint64_t)P(fabric, write_drain_cycles) : 0;
@@ -168,8 +170,8 @@ static void note_issue(wse_fabric *fabric, band_state *band, uint32_t pe, int op
   trace_event(fabric, band, at, pe, WSE_EV_OP_START, (uint32_t)op, thread == MAIN ? 255 : (uint32_t)thread);
 }
 
-static int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
-                           uint64_t dispatch, uint64_t at, bool alone) {
+int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
+                    uint64_t dispatch, uint64_t at, bool alone) {
   ce_state *ce = &fabric->ces[pe];
   bool reads = ce->follows_vector && memory_op_reads(op, ce->written_low, ce->written_high);
   uint64_t first = first_element(fabric, dispatch, at, reads ? ce->readable_at : 0);
@@ -195,6 +197,7 @@ static int begin_on_fabric(wse_fabric *fabric, band_state *band, uint32_t pe, ve
   operation->waiting = 0;
   fabric->operations[thread][pe] = *operation;
   if (fabric->check) check_begin(fabric, pe, thread, now);
+  if (operation->simple && arrival_input(operation)) ce->fed |= (uint16_t)(1u << thread);
   if (thread == MAIN) {
     ce->state = MAIN_OPERATION;
     ce->gap = WSE_CTR_STALL_START;
@@ -246,6 +249,7 @@ static int issue_vector(wse_fabric *fabric, band_state *band, uint32_t pe, const
   }
   if (asynchronous && ce->threads >> thread & 1) {
     ce->waits = (uint8_t)(WAITS_LIKE + thread);
+    ce->stuck = (uint8_t)(thread + 1);
     if (band->profile) profile_waits(fabric, pe, true);
     return WAITS;
   }
@@ -312,15 +316,6 @@ static void issue_system(wse_fabric *fabric, band_state *band, uint32_t pe, cons
   ce->main_at = at + cost;
 }
 
-/* The first cycle in which the next instruction may issue, for an operation *dispatch too. */
-static uint64_t issue_cycle(const wse_fabric *fabric, const ce_state *ce, bool vector, bool map, uint64_t *dispatch) {
-  *dispatch = ce->main_at;
-  if (!vector && !map) return ce->main_at;
-  uint64_t result_at = ce->result_register != OPERAND_NONE ? ce->result_at : 0;
-  return sequenced_cycle(fabric, ce->follows_vector, ce->main_at, ce->vector_at, vector ? ce->loaded_at : 0,
-                         vector ? result_at : 0, dispatch);
-}
-
 /* Properties of an instruction, as bits of its `kind`.  None: it does not decode. */
 enum {
   KIND_SCALAR = 1,
@@ -329,7 +324,16 @@ enum {
   KIND_MAP = 8,      /* mapstep or maploop */
   KIND_PRIVATE = 16, /* as isa_is_private() */
   KIND_OTHER = 32,
+  KIND_LOOP = 64, /* a loop of wavelet_loop.h begins here */
 };
+
+/* Whether a loop of wavelet_loop.h begins at pc, going by the code alone. */
+static bool is_wavelet_loop(const pe_class *class, uint32_t pc) {
+  if (pc + 2 >= class->code_length) return false;
+  const isa_ins *ins = &class->code[pc];
+  return (ins[0].op & ~INS_IMMEDIATE) == OP_mapstep && operand_dsr(ins[0].b) >= 0 && isa_is_vector(ins[1].op) &&
+         memory_op_is_plain(&ins[1]) && (ins[2].op & ~INS_IMMEDIATE) == OP_maploop && (uint32_t)ins[2].imm == pc;
+}
 
 void issue_kinds(pe_class *class) {
   for (uint32_t pc = 0; pc < class->code_length; pc++) {
@@ -340,8 +344,16 @@ void issue_kinds(pe_class *class) {
                : vector                               ? KIND_VECTOR
                : op == OP_mapstep || op == OP_maploop ? KIND_MAP
                                                       : KIND_OTHER;
-    class->kind[pc] = valid ? (uint8_t)(kind | (isa_is_private(op) ? KIND_PRIVATE : 0)) : 0;
+    if (isa_is_private(op)) kind |= KIND_PRIVATE;
+    if (is_wavelet_loop(class, pc)) kind |= KIND_LOOP;
+    class->kind[pc] = valid ? (uint8_t)kind : 0;
   }
+}
+
+bool at_wavelet_loop(const wse_fabric *fabric, uint32_t pe) {
+  const pe_class *class = class_of(fabric, pe);
+  uint32_t pc = fabric->ces[pe].pc;
+  return pc < class->code_length && class->kind[pc] & KIND_LOOP;
 }
 
 /* The instruction at pc. */

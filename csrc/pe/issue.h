@@ -2,6 +2,7 @@
 #ifndef PE_ISSUE_H
 #define PE_ISSUE_H
 
+#include "fast/memory_op.h"
 #include "state/state.h"
 
 /* The grant of a cycle's slot. */
@@ -21,6 +22,11 @@ int issue(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now, uint6
 /* Issues instructions in cycles from .. to - 1, of a main thread that nothing outside sees and whose slots these are.
  * Returns whether it used one. */
 bool issue_behind(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t from, uint64_t to);
+/* Whether the main thread's next instruction begins a loop that can be executed later (pe/wavelet_loop.h). */
+bool at_wavelet_loop(const wse_fabric *fabric, uint32_t pe);
+/* Issues a memory operation in cycle `at`, dispatched in cycle `dispatch`.  alone: no microthread is under way. */
+int issue_memory_op(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const memory_op *op,
+                    uint64_t dispatch, uint64_t at, bool alone);
 /* The microthread that the vector instruction at ce->pc waits for, or, with *queue true, the input queue. */
 int issue_waits_for(wse_fabric *fabric, uint32_t pe, const isa_ins *ins, bool *queue);
 /* As issue(), for compute elements of a block whose main threads are alone.  next: by lane.  Returns the lanes that

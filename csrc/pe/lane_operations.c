@@ -4,11 +4,11 @@
  * timed once; each lane computes its elements in its own SRAM.  The rules are those of issue.c.
  */
 #include "pe/lane_operations.h"
+#include "fast/issue_rules.h"
 #include "fast/memory_op.h"
 #include "fast/span.h"
 #include "observe/account.h"
 #include "pe/dsd.h"
-#include "pe/issue_rules.h"
 #include "pe/system.h"
 #include "pe/vector.h"
 #include "state/bitplane.h"

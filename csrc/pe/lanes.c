@@ -14,9 +14,9 @@
  */
 #include "pe/lanes.h"
 
+#include "fast/issue_rules.h"
 #include "observe/account.h"
 #include "pe/dsd.h"
-#include "pe/issue_rules.h"
 #include "pe/lane_operations.h"
 #include "pe/scalar_rules.h"
 #include "state/bitplane.h"

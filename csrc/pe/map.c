@@ -1,10 +1,10 @@
 /* map.c - loops over the elements of a descriptor: mapstep and maploop. */
 #include "pe/map.h"
 
+#include "fast/issue_rules.h"
 #include "observe/check.h"
 #include "observe/fault.h"
 #include "pe/dsd.h"
-#include "pe/issue_rules.h"
 #include "pe/operand.h"
 #include "pe/ramp.h"
 #include "state/queue.h"
@@ -46,6 +46,20 @@ static int map_element(wse_fabric *fabric, band_state *band, uint32_t pe, dsr *d
   return 1;
 }
 
+void map_issued(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t at) {
+  ce_state *ce = &fabric->ces[pe];
+  if (end_wait(fabric, band, pe, at)) { /* the next instruction cannot have been dispatched before */
+    if (ce->vector_at < at) ce->vector_at = at;
+    if (ce->main_at < at) ce->main_at = at;
+  }
+  counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
+  band->opcodes[OP_mapstep]++;
+  if (band->profile) profile_issue(fabric, band, pe, ce->follows_vector);
+  if (ce->follows_vector) return;
+  use_slot(fabric, band, pe, at, WSE_CTR_BUSY_SCALAR);
+  ce->main_at = at + 1;
+}
+
 /* mapstep and maploop are executed by the sequencer of operations: right after an operation they do not wait for it to
  * drain. */
 int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, uint64_t at, uint64_t now) {
@@ -70,22 +84,12 @@ int issue_map(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *
     ce_fault(fabric, band, pe, at, WSE_FAULT_BAD_DSR, ce->pc, ins->b);
     return STOPS;
   }
-  if (end_wait(fabric, band, pe, at)) { /* the next instruction cannot have been dispatched before */
-    if (ce->vector_at < at) ce->vector_at = at;
-    if (ce->main_at < at) ce->main_at = at;
-  }
-  counters_of(fabric, pe)[WSE_CTR_SYSTEMS]++;
-  band->opcodes[OP_mapstep]++;
-  if (band->profile) profile_issue(fabric, band, pe, ce->follows_vector);
+  map_issued(fabric, band, pe, at);
   if (got) {
     *register_of(fabric, pe, ins->a & (WSE_REGISTERS - 1)) = value;
     ce->pc++;
   } else {
     ce->pc = (uint32_t)ins->imm;
-  }
-  if (!ce->follows_vector) {
-    use_slot(fabric, band, pe, at, WSE_CTR_BUSY_SCALAR);
-    ce->main_at = at + 1;
   }
   return ISSUED;
 }

@@ -97,6 +97,15 @@ static bool ramp_takes(const wse_fabric *fabric, uint32_t pe, int color) {
   return fabric->inputs[color] > 1 || route_all_rx(fabric->route[color][pe]) >> WSE_RAMP & 1;
 }
 
+uint64_t next_to_leave(const wse_fabric *fabric, uint32_t pe, uint64_t from) {
+  uint64_t next = NEVER;
+  for (uint32_t queues = fabric->ces[pe].output_queues; queues; queues &= queues - 1) {
+    uint64_t when = wavelet_when(queue_head(oq_of(fabric, __builtin_ctz(queues), pe)), from);
+    if (when < next) next = when;
+  }
+  return next > from ? next : from;
+}
+
 /* Moves one wavelet from the output queues into the router, queues round robin.  Returns the next cycle in which that
  * may be possible, NEVER if something else has to wake the CE. */
 uint64_t inject(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {

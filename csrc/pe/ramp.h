@@ -25,4 +25,8 @@ static inline bool control_for_routers(const pe_class *class, wavelet w) {
   return task >= WSE_TASKS || class->task_kind[task] != WSE_TASK_CONTROL;
 }
 
+/* The first cycle, `from` or later, in which the head of an output queue may leave by the ramp; NEVER: all are empty.
+ */
+uint64_t next_to_leave(const wse_fabric *fabric, uint32_t pe, uint64_t from);
+
 #endif

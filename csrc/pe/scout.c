@@ -15,11 +15,11 @@
 
 #include <stdlib.h>
 
+#include "fast/issue_rules.h"
 #include "fast/memory_op.h"
 #include "numeric/op_scalar.h"
 #include "observe/account.h"
 #include "pe/dsd.h"
-#include "pe/issue_rules.h"
 
 enum { MOST = 96, MOST_RANGES = 12, MOST_STORES = 16, MOST_DSRS = 48 };
 enum { MEMOS = 256, MEMO_REGISTERS = 20, MEMO_DSRS = 8, MEMO_LOADS = 16 };

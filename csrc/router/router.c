@@ -327,7 +327,8 @@ static void send_down(router_step *step, router_sender *sender, uint64_t lanes) 
   uint64_t logged = lanes & sender->route->logs & ~(sender->control | sender->route->special);
   EACH_LANE(lane, logged) {
     uint32_t pe = step->pe0 + (uint32_t)lane;
-    if (!log_take(fabric, pe, sender->color, heads_of(step, sender)[lane], lands)) logged &= ~((uint64_t)1 << lane);
+    if (!log_take(fabric, step->band, pe, sender->color, heads_of(step, sender)[lane], step->now, lands))
+      logged &= ~((uint64_t)1 << lane);
   }
   sender->route->logs &= ~(lanes & ~logged); /* as above */
   EACH_LANE(lane, lanes & ~stored & ~logged) {
@@ -343,6 +344,7 @@ static void send_down(router_step *step, router_sender *sender, uint64_t lanes) 
     queue_push(queue, fabric->iq_mask[n], (wavelet){w.data, wavelet_meta(lands, w.meta & WAVELET_CONTROL)});
     if (n < WSE_QUEUES && fabric->rebound[pe].admits[n] > 1) fabric->rebound[pe].admits[n]--;
     if (input_full(fabric, pe, n)) sender->route->ramp_full |= (uint64_t)1 << lane;
+    log_passed_by(fabric, step->band, pe, n, step->now);
     fabric->ces[pe].input_queues |= 1u << n;
     if (w.meta & WAVELET_CONTROL) fabric->ces[pe].control_queues |= 1u << n;
     const ce_state *ce = &fabric->ces[pe];

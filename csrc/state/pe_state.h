@@ -168,15 +168,17 @@ typedef struct {
   uint8_t gap;                         /* counter to which cycles without a slot go */
   uint8_t waits;                       /* within a step: counter of what an operation waits for, NO_CAUSE, or
                                         * WAITS_LIKE + the microthread that the main thread waits for */
-  uint8_t result_register;             /* of the last result that is late; OPERAND_NONE: none */
-  uint8_t fresh[2];           /* registers of the last load through a register, and of one in the cycle before it */
-  uint8_t follows_vector;     /* 1: the last instruction was a vector operation */
-  uint8_t store_threads;      /* ... that only copy wavelets to memory (store_only.h) */
-  uint8_t suspended;          /* microthreads stopped by utblock */
-  uint8_t thread_next;        /* round robin: the thread that is preferred next */
-  uint8_t readers;            /* input queues that an operation reads */
-  uint8_t control_readers;    /* ... and of which it takes control wavelets as well */
-  uint8_t output_next;        /* round robin: the output queue that is preferred next */
+  uint8_t stuck;           /* 1 + the microthread whose end the next instruction waits for; 0: it may issue */
+  uint8_t result_register; /* of the last result that is late; OPERAND_NONE: none */
+  uint8_t fresh[2];        /* registers of the last load through a register, and of one in the cycle before it */
+  uint8_t follows_vector;  /* 1: the last instruction was a vector operation */
+  uint8_t store_threads;   /* microthreads that only copy wavelets to memory (store_only.c) */
+  uint16_t fed;            /* operations under way that take a wavelet for each element; bit MAIN: the main thread's */
+  uint8_t suspended;       /* microthreads stopped by utblock */
+  uint8_t thread_next;     /* round robin: the thread that is preferred next */
+  uint8_t readers;         /* input queues that an operation reads */
+  uint8_t control_readers; /* ... and of which it takes control wavelets as well */
+  uint8_t output_next;     /* round robin: the output queue that is preferred next */
   uint16_t flushing, flushed; /* queues that iqflush, oqflush wait for; that are marked: inputs, from bit 8 outputs */
   uint32_t input_queues;      /* inputs (WSE_INPUTS) that are not empty */
   uint32_t control_queues;    /* ... that may hold a control wavelet */
@@ -190,7 +192,26 @@ typedef struct {
   uint64_t high_changed;       /* tasks whose priority is not the one of their class */
 } ce_state;
 
-/* What a CE that is behind has to do.  Writers: behind.c, the router. */
+/* A loop that takes a wavelet in each round and is executed later (pe/wavelet_loop.h).  Writers: wavelet_loop.c, the
+ * router. */
+enum { LOOP_BANKS = 16 }; /* rounds after which each source is in the same banks again, at most */
+typedef struct {
+  uint64_t main_at, loaded_at; /* of a first round: as in ce_state, loaded_at also for results that are late */
+  uint64_t end;                /* cycle behind the last slot of the last round that is logged */
+  uint64_t readable_at;        /* as in ce_state, for the next round; 0: it reads nothing of the last one */
+  uint16_t slots[LOOP_BANKS];  /* of round i, i + LOOP_BANKS ... */
+  uint16_t
+      readable[LOOP_BANKS]; /* cycles from its first element to that from which the next one can read; 0: no wait */
+  uint8_t round;            /* the next one to be logged, modulo LOOP_BANKS */
+  uint8_t taken;            /* wavelets of the log that were taken, as far as is known: at least the first ones */
+  uint8_t queue, color;     /* color: index */
+  bool under_way;
+  bool first;   /* the next round to be logged does not follow an operation */
+  bool closing; /* no more wavelets are logged */
+  bool full;    /* the wavelets that are not taken yet fill the queue */
+} wavelet_loop;
+
+/* What a CE that is behind has to do.  Writers: behind.c, wavelet_loop.c, the router. */
 enum { LOG_WAVELETS = 48 };
 typedef struct {
   uint64_t from;                /* cycles before this one are executed */
@@ -199,7 +220,9 @@ typedef struct {
   uint8_t count;                /* wavelets in the log */
   uint8_t thread[LOG_WAVELETS]; /* microthread that stores it */
   uint32_t data[LOG_WAVELETS];
-  uint32_t lands[LOG_WAVELETS]; /* low bits of the cycle in which it is in the queue; ascending, from `from` on */
+  uint32_t lands[LOG_WAVELETS]; /* low bits of the cycle in which it is in the queue, in a loop of that in which it is
+                                 * taken; ascending, from `from` on */
+  wavelet_loop loop;
 } ce_log;
 
 #endif

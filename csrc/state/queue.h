@@ -16,6 +16,12 @@ static inline wavelet queue_pop(ramp_queue *queue, uint32_t mask) {
   queue->count--;
   return w;
 }
+/* Puts a wavelet before the head. */
+static inline void queue_return(ramp_queue *queue, uint32_t mask, wavelet w) {
+  queue->head = (queue->head - 1) & mask;
+  queue->ring[queue->head] = w;
+  queue->count++;
+}
 
 /* The input queue of a color; -1: none. */
 static inline int queue_of_color(wse_fabric *fabric, uint32_t pe, int color) {

@@ -283,6 +283,8 @@ struct wse_fabric {
    *   vector_step.c   elements of a fabric operation without FIFOs, control wavelets, carries, wrapping addresses
    *   store_only.c    PEs whose microthreads only store wavelets: the routers store for them
    *   behind.c        CEs that nothing outside sees for a time: their cycles are executed later
+   *   wavelet_loop.c  loops that take a wavelet in each round: the rounds are executed later
+   *   arrival.c       waits of microthreads are not looked at again until something arrives
    *   ce.c            the slot is granted without priorities; an undisturbed memory operation keeps all its slots
    *   wake.h          a PE or a block of routers is stepped only when something it waits for has happened
    *   tile.c          tiles of several cycles; prefetch.h; run.c: cycles in which nothing is to be stepped are skipped

@@ -1,8 +1,9 @@
 /* issue_rules.h - when a vector operation is dispatched and begins, and what it and a load of a DSR leave behind.
  *
- * issue.c applies the rules to one compute element, lane_operations.c to a group of them, each to its own clock. */
-#ifndef PE_ISSUE_RULES_H
-#define PE_ISSUE_RULES_H
+ * issue.c applies the rules to one compute element, lane_operations.c to a group of them, each to its own clock,
+ * wavelet_log.h to the rounds of a loop before they are executed. */
+#ifndef FAST_ISSUE_RULES_H
+#define FAST_ISSUE_RULES_H
 
 #include "observe/account.h"
 
@@ -19,6 +20,16 @@ static inline uint64_t sequenced_cycle(const wse_fabric *fabric, bool follows_ve
   if (result_at > need) need = result_at;
   *dispatch = need;
   return need > ended ? need : ended;
+}
+
+/* The first cycle in which the next instruction of a main thread may issue, for an operation *dispatch too. */
+static inline uint64_t issue_cycle(const wse_fabric *fabric, const ce_state *ce, bool vector, bool map,
+                                   uint64_t *dispatch) {
+  *dispatch = ce->main_at;
+  if (!vector && !map) return ce->main_at;
+  uint64_t result_at = ce->result_register != OPERAND_NONE ? ce->result_at : 0;
+  return sequenced_cycle(fabric, ce->follows_vector, ce->main_at, ce->vector_at, vector ? ce->loaded_at : 0,
+                         vector ? result_at : 0, dispatch);
 }
 
 /* The cycle of the first element of an operation dispatched in cycle `dispatch` that issues in cycle `at`.
