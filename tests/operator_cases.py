@@ -61,6 +61,12 @@ BOTH = {
     "experts beside a shared MLP, router with a bias": _MOE.but(
         d_shared=20, router_bias=True, active_experts=1, numerics=()
     ),
+    "experts with biases": _MOE.but(expert_bias=True),
+    "experts with biases, values cut at a limit": _MOE.but(
+        expert_bias=True,
+        router_bias=True,
+        numerics=(("norm_topk_prob", True), ("swiglu_limit", 0.05), ("swiglu_alpha", 1.7)),
+    ),
     "experts in a part of the layers": _MOE.but(layers=2, expert_layers=(False, True), d_expert=28),
 }
 STREAMING = {
@@ -76,7 +82,6 @@ WIDE = {
     "the same with norms of all keys": (_LLAMA.but(kv_heads=2, qk_norm="all"), 4),
 }
 REFUSED = {
-    "experts with biases": (_MOE.but(expert_bias=True), "has experts whose outputs have biases"),
     "segments": (_GPT.but(token_types=2), "is of kind token_types"),
 }
 # Executed in streaming mode, of a graph in which operators drop.

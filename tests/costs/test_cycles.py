@@ -121,7 +121,12 @@ def test_dropout_costs_what_executing_it_does(model, batch, grid):
     assert checked == 2 * 4
 
 
-@pytest.mark.parametrize("batch, grid, more", [(2, (4, 2), {}), (4, (4, 2), {"experts": 6}), (2, (2, 2), {})])
+CUT = {"expert_bias": True, "numerics": (("norm_topk_prob", True), ("swiglu_limit", 7.0), ("swiglu_alpha", 1.702))}
+
+
+@pytest.mark.parametrize(
+    "batch, grid, more", [(2, (4, 2), {}), (4, (4, 2), {"experts": 6}), (2, (2, 2), {}), (2, (4, 2), CUT)]
+)
 def test_experts_cost_what_executing_them_does(batch, grid, more):
     made = separated(graph(load("nano-moe").but(layers=1, sequence=16, **more)))
     execution = Streaming(made, batch, Machine("wse3"), MemoryX(), dtype="bf16", grid=grid)
@@ -134,9 +139,8 @@ def test_experts_cost_what_executing_them_does(batch, grid, more):
             key = s.name.split()[1], s.phase
             sums[key] = sums.get(key, 0) + s.end - s.begin
     for o in made.operators:
-        bound = {"route": 0.25, "weigh": 0.1}.get(
-            o.kind
-        )  # a routing waits for the row, which the first PE does not see
+        # a routing waits for the row, which the first PE does not see
+        bound = {"route": 0.25, "weigh": 0.1, "silu_gate": 0.1}.get(o.kind)
         if bound:
             times = operator_cycles(o, grid[0], execution.tokens, 16, "wse3")
             for time, phase in zip(times, ("forward", "backward"), strict=True):

@@ -57,6 +57,17 @@ def test_a_model_without_experts_stays_as_it_is():
     assert separated(made) is made
 
 
-def test_experts_whose_outputs_have_biases_are_refused():
-    with pytest.raises(ConfigError, match="has experts whose outputs have biases"):
-        separated(graph(MOE.but(expert_bias=True)))
+def test_outputs_with_biases_are_weighed_with_them():
+    made = separated(graph(MOE.but(expert_bias=True)))
+    first = [o for o in made.operators if o.attributes.get("expert") == 0]
+    assert [o.name.rsplit(".", 1)[1] for o in first] == ["gate", "up", "silu", "down", "weigh", "sum"]
+    assert ["again" in o.attributes for o in first] == [True] * 4 + [False] * 2
+    assert first[3].parameters["bias"].shape == (MOE.d_model,)
+    made.check_plain("the fabric")
+
+
+def test_limits_of_values_are_attributes_of_the_activation():
+    settings = (("swiglu_limit", 7.0), ("swiglu_alpha", 1.702))
+    made = separated(graph(MOE.but(numerics=settings)))
+    found = [o.attributes for o in made.operators if o.kind == "silu_gate"]
+    assert len(found) == 4 and all((a["alpha"], a["limit"]) == (1.702, 7.0) for a in found)

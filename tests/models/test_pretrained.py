@@ -356,6 +356,11 @@ CASES = {
         },
     ),
     "mixtral": ("Mixtral", {"num_key_value_heads": 2, "num_local_experts": 3}),
+    "gpt_oss": (
+        "GptOss",
+        {"num_key_value_heads": 2, "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2}
+        | {"sliding_window": 4, "swiglu_limit": 0.5},
+    ),
     "qwen3_moe": (
         "Qwen3Moe",
         {

@@ -52,6 +52,44 @@ def test_the_reference_is_the_derivative(function):
     np.testing.assert_allclose(slope, x.grad.numpy(), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_gate_whose_values_are_cut(dtype):
+    """Far out, near the limits, and at them, where the gradient passes as in PyTorch."""
+    rng = np.random.default_rng(2)
+    gate, up = (np.concatenate([rng.normal(0, 3, 300), [2.5, -2.5, 2.5, 9, -9, 0]]) for _ in range(2))
+    up[-6:] = [1, 2.5, -2.5, 2.6, -2.6, 0]
+    gate, up, dy = (
+        x.astype(np.float32) if dtype == "f32" else numerics.round16(x, dtype) for x in (gate, up, rng.normal(size=306))
+    )
+    size, tensors = 4 if dtype == "f32" else 2, {"gate": Tensor(gate.shape, gate), "up": Tensor(up.shape, up)}
+    tensors |= {name: Tensor(gate.shape) for name in ("y", "dgate", "dup")} | {"dy": Tensor(dy.shape, dy)}
+    made = [
+        activation.cut_gate_forward(1.7, 2.5, gate.size, size, "f"),
+        activation.gate_backward(gate.size, size, "b"),
+    ]
+    got = single.on_one(made, tensors, dtype).arrays
+    y, by_gate, by_up = activation.cut_gate_reference(gate, up, 1.7, 2.5)
+    for name, expected in (("y", y), ("dgate", by_gate * dy), ("dup", by_up * dy)):
+        bound = 16 * single.EPSILON[dtype] * np.maximum(1, np.abs(expected))
+        assert np.all(np.abs(got[name][0, 0].astype(np.float64) - expected) <= bound), name
+    assert (by_gate == 0).sum() > 30 < (by_up == 0).sum()  # many are cut
+    torch = pytest.importorskip("torch")
+    g, u = (torch.tensor(np.asarray(x, np.float64), requires_grad=True) for x in (gate, up))
+    x = g.clamp(max=2.5)
+    (x * (1.7 * x).sigmoid() * (u.clamp(-2.5, 2.5) + 1)).sum().backward()
+    np.testing.assert_allclose(by_gate, g.grad.numpy(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(by_up, u.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_a_cut_does_not_hide_an_overflow(value):
+    x = np.full(8, value, np.float32)
+    for gate, up in ((x, np.ones_like(x)), (np.ones_like(x), x)):
+        tensors = {"gate": Tensor(gate.shape, gate), "up": Tensor(up.shape, up), "y": Tensor(x.shape)}
+        got = single.on_one([activation.cut_gate_forward(1.7, 7, 8, 4, "f")], tensors, "f32").arrays
+        assert not np.isfinite(got["y"]).any()
+
+
 def test_chunks_do_not_matter(monkeypatch):
     """A tile in chunks is the tile at once."""
     x = np.random.default_rng(0).normal(size=96).astype(np.float32)

@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from ..models import Operator
+from ..operators import activation
 from ..operators.dropout import CHUNK
 from ..plan.region import Region
 from . import recorded
@@ -32,6 +33,7 @@ _KEYS, _CHUNK, _DRAWN = 250.0, 470.0, 35.2
 # a choice, a token's choice, a choice and expert, and these and a token.
 _ROUTE, _CHOICE, _UNROUTE = (500.0, 20.0, 16.3), (57.0, 3.6, 45.0, 4.2), (125.0, 8.4, 5.9)
 _TIMES = (80.0, 1.65)  # of a factor: once, of an element
+_CUT = (221.0, 16.0)  # of values that a gated activation cuts at a limit, forward: of a chunk, of an element
 # Of activations times the weights of an expert: once, of a row of a tile, of an element.
 _WEIGH, _UNWEIGH = (93.0, 1.0, 1.5), (146.0, 8.4, 3.45)
 
@@ -55,7 +57,7 @@ def operator_cycles(
     with most of its tokens, which are routed at random.  None: each token meets the weights of its experts only, at no
     loss.  0 for operators without a model.
     """
-    if "again" in operator.attributes:
+    if operator.attributes.get("again"):
         once = {key: value for key, value in operator.attributes.items() if key != "again"}
         plain = replace(operator, attributes=once)
         forward, back = operator_cycles(plain, width, tile, sequence, arch, density, level, in_parts, rows_in_step)
@@ -82,7 +84,10 @@ def operator_cycles(
         case "gelu" | "silu" | "tanh":
             return _both("gelu", n=rows * tile)
         case "silu_gate" | "gelu_gate" | "relu_gate" | "relu2_gate":
-            return _both("silu gate", n=rows * tile)
+            forward, back = _both("silu gate", n=rows * tile)
+            if "limit" in operator.attributes:
+                forward += _CUT[0] * math.ceil(rows * tile / activation.CHUNK) + _CUT[1] * rows * tile
+            return forward, back
         case "relu" | "relu2":  # one pass over the elements, as a residual addition
             return _cost("residual", n=rows * tile), _cost("residual", n=rows * tile)
         case "conv" | "scan":  # passes over elements: of a tap, or of the state

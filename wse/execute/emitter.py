@@ -372,8 +372,12 @@ class Emitter:
 
     def gate(self, call: Call) -> None:
         """A gated activation, forward or backward."""
-        n, function = self.elements(call.operator.features[1]), _function(call.operator)
-        if self.part(call) == "forward":
+        o = call.operator
+        n, function = self.elements(o.features[1]), _function(o)
+        if self.part(call) == "forward" and "limit" in o.attributes:
+            alpha, limit = (float(o.attributes[key]) for key in ("alpha", "limit"))
+            self.run(f"cut_gate_{n}", lambda name: activation.cut_gate_forward(alpha, limit, n, self.size, name), call)
+        elif self.part(call) == "forward":
             self.run(f"{function}_gate_{n}", lambda name: activation.gate_forward(function, n, self.size, name), call)
         else:
             self.run(f"gate_backward_{n}", lambda name: activation.gate_backward(n, self.size, name), call)

@@ -2,7 +2,8 @@
 
 A mixture of experts becomes a router (a linear layer), the choice of experts from its logits ("route"), and for each
 expert a MLP whose hidden activations are multiplied by the token's weight of the expert ("weigh"), which is 0 for
-tokens that did not choose it.  So every expert computes all tokens.  Experts are a loop (attributes `loop`, a name, and
+tokens that did not choose it.  If outputs have biases, they are what is multiplied.  So every expert computes all
+tokens.  Experts are a loop (attributes `loop`, a name, and
 `expert`, a number): all have the same operators, and add to one sum.  Nothing of an expert's MLP is kept for the
 backward pass, which computes it again (the attribute `again`).
 
@@ -28,10 +29,7 @@ _OF_EXPERT = re.compile(r"(.+\.experts)\.(\d+)(\..+)")
 
 
 def separated(graph: Graph) -> Graph:
-    """The graph with each expert by itself; the same graph if it has none.
-
-    Raises ConfigError for experts whose outputs have biases, which a token's weight would have to multiply.
-    """
+    """The graph with each expert by itself; the same graph if it has none."""
     if not any(o.kind == "experts" for o in graph.operators):
         return graph
     model, made = graph.model, _Made(dict(graph.tensors))
@@ -100,10 +98,6 @@ class _Made:
 
     def experts(self, o: Operator, model: Transformer, of_chosen: bool) -> None:
         """The operators in place of a mixture of experts."""
-        if "down_bias" in o.parameters:
-            raise ConfigError(
-                f"{o.name} of {model.name} has experts whose outputs have biases, which the fabric does not execute"
-            )
         (x,), (y,), count, d = o.inputs, o.outputs, int(o.attributes["experts"]), o.features[1]
         wide = o.parameters["down"].shape[2]
         router = {role: o.parameters[f"router{end}"] for role, end in (("weight", ""), ("bias", "_bias"))
@@ -118,10 +112,14 @@ class _Made:
             ups = {role: self.add(o, f"{e}.{role}", "linear", [x], wide, _expert(o, role, e), again)
                    for role in ("gate", "up") if role in o.parameters}  # fmt: skip
             kind = f"{model.activation}_gate" if "gate" in ups else model.activation
-            form = {"exact": model.exact} if model.activation == "gelu" else {}
-            hidden = self.add(o, f"{e}.{model.activation}", kind, list(ups.values()), wide, {}, form | again)
-            weighed = self.add(o, f"{e}.weigh", "weigh", [hidden, gates], wide, {}, again)
-            part = self.add(o, f"{e}.down", "linear", [weighed], d, _expert(o, "down", e), turn)
+            hidden = self.add(o, f"{e}.{model.activation}", kind, list(ups.values()), wide, {}, _form(model) | again)
+            down = _expert(o, "down", e)
+            if "bias" in down:
+                whole = self.add(o, f"{e}.down", "linear", [hidden], d, down, again)
+                part = self.add(o, f"{e}.weigh", "weigh", [whole, gates], d, {}, turn)
+            else:
+                weighed = self.add(o, f"{e}.weigh", "weigh", [hidden, gates], wide, {}, again)
+                part = self.add(o, f"{e}.down", "linear", [weighed], d, down, turn)
             out = y if e == count - 1 else ""
             total = self.add(o, f"{e}.sum", "residual", [total, part], d, {}, turn, out)
 
@@ -145,6 +143,14 @@ class _Made:
             Operator(full, kind, of.group, of.layer, tuple(inputs), (output,), both, parameters, dict(attributes or {}))
         )
         return output
+
+
+def _form(model: Transformer) -> dict[str, object]:
+    """Attributes of the experts' activation."""
+    settings = dict(model.numerics)
+    if "swiglu_limit" in settings:
+        return {"alpha": settings["swiglu_alpha"], "limit": settings["swiglu_limit"]}
+    return {"exact": model.exact} if model.activation == "gelu" else {}
 
 
 def _expert(o: Operator, role: str, number: int) -> dict[str, Parameter]:

@@ -54,7 +54,8 @@ KINDS = {
     "tanh": "x -> y",
     "gelu": "x -> y; exact (by the error function) or the tanh form",
     "silu": "x -> y",
-    "silu_gate": "gate, up -> silu(gate) * up",
+    "silu_gate": "gate, up -> silu(gate) * up; with alpha and limit: gate sigmoid(alpha gate) (up + 1), of gate cut at "
+    "the limit above, and up above and below",
     "gelu_gate": "gate, up -> gelu(gate) * up; exact",
     "residual": "x, y -> x + y",
     "dropout": "x -> x with elements dropped in training; rate, stream (the number of its mask in a pass)",
@@ -123,7 +124,7 @@ PLAIN = {
     "relu_gate": set(),
     "relu2": set(),
     "relu2_gate": set(),
-    "silu_gate": set(),
+    "silu_gate": {"alpha", "limit"},
     "gelu_gate": {"exact"},
     "residual": set(),
     "dropout": {"rate", "stream"},
@@ -288,6 +289,8 @@ class Graph:
             if key in ("attn_logit_softcapping", "final_logit_softcapping"):  # attributes of attention and loss
                 continue
             if key in ("norm_topk_prob", "router_aux_loss_coef"):  # an attribute of a route; of a loss that is optional
+                continue
+            if key in ("swiglu_limit", "swiglu_alpha"):  # attributes of a gated activation
                 continue
             if key == "rope_interleave":  # of the order of rows in files (names.py)
                 continue

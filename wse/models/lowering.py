@@ -10,5 +10,5 @@ from .scales import scaled
 
 def executable(graph: Graph) -> Graph:
     """The graph of operators that kernels execute: factors as operators (scales.py), heads of one size (latent.py),
-    each expert by itself (experts.py).  The same graph if it has none of these.  Errors as `separated`."""
+    each expert by itself (experts.py).  The same graph if it has none of these."""
     return separated(unfolded(scaled(graph)))

@@ -7,6 +7,7 @@ backward pass is a product of stored elements, rounded once.
     relu2
     gelu_gate,        forward  gate, up -> y = f(gate) up,             backward  dy, gate, up -> dup = dy gate,
     silu_gate,                 gate := f(gate), up := up f'(gate)                dgate = dy up
+    cut_gate
 
 Tiles are processed in chunks, to limit the work space.  dx, dgate and dup may alias any operand of the backward pass.
 """
@@ -101,13 +102,17 @@ def _gelu_tanh(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
     yield _slope(c, b, s, d)
 
 
-def _silu(c: Code, x: Vec, w: Buffers, short: bool) -> Iterator[Vec]:
-    """f = x s with s = sigmoid(x).  The derivative is s + (1 - s) f."""
+def _silu(c: Code, x: Vec, w: Buffers, short: bool, alpha: float = 1.0) -> Iterator[Vec]:
+    """f = x s with s = sigmoid(alpha x).  The derivative is s + (1 - s) alpha f."""
     a, b, s, d, h = w
     c.op("fmovs" if x.size == 4 else "fh2s", b, x)
+    if alpha != 1:
+        c.op("fmuls", b, b, alpha)
     math_functions.sigmoid(c, b, s, a, h, short)
     c.op("fmuls", d, c.widened(x, a), s)
     yield d
+    if alpha != 1:
+        c.op("fmuls", d, d, alpha)
     yield _slope(c, b, s, d)
 
 
@@ -170,7 +175,7 @@ def forward(function: str, n: int, size: int, name: str) -> Routine:
         x, y = tile["x"], tile["y"]
         results = FUNCTIONS[function](c, x, _buffers(work, x.n), size == 2)
         for dst in (y, x):
-            c.op("fs2h" if size == 2 else "fmovs", dst, next(results))
+            c.op(_move(size), dst, next(results))
     return routine(name, operands, c, work.bytes)
 
 
@@ -195,14 +200,78 @@ def gate_forward(function: str, n: int, size: int, name: str) -> Routine:
         gate, up, y = (tile[operand] for operand in operands)
         buffers = _buffers(work, gate.n)
         results = FUNCTIONS[function](c, gate, buffers, size == 2)
-        c.op("fs2h" if size == 2 else "fmovs", gate, next(results))
-        slope = next(results)
-        if size == 2:
-            c.op("fs2h", buffers.h, slope)
-            slope = buffers.h
+        c.op(_move(size), gate, next(results))
+        slope = _stored(c, next(results), buffers.h, size)
         c.op(_product(size), y, gate, up)
         c.op(_product(size), up, up, slope)
     return routine(name, operands, c, work.bytes)
+
+
+def cut_gate_forward(alpha: float, limit: float, n: int, size: int, name: str) -> Routine:
+    """The subroutine of y = (up + 1) f(gate), f(x) = x sigmoid(alpha x), with gate cut at the limit above, and up above
+    and below.  Other arguments as `forward`.
+
+    Operands: gate, overwritten with f(gate), or 0 where up is cut; up, overwritten with (up + 1) f'(gate), or 0 where
+    gate is cut; and y, which must not overlap them.  So gate_backward is its backward pass.
+    """
+    operands = ("gate", "up", "y")
+    c, work = Code(), Work()
+    places = {operand: (register(operands, operand), size) for operand in operands}
+    with c.chunks(n, CHUNK, places) as tile:
+        gate, up, y = (tile[operand] for operand in operands)
+        buffers, inside = _buffers(work, gate.n), work.take(gate.n, bank=2)
+        a, b = buffers.a, buffers.b
+        wide = c.widened(gate, a)
+        _inside(c, inside, wide, limit)
+        cut(c, b, wide, limit)
+        c.op(_move(size), gate, b)
+        results = _silu(c, gate, buffers, size == 2, alpha)
+        c.op(_move(size), gate, next(results))
+        slope = next(results)
+        c.op("fmuls", slope, slope, inside)
+        slope = _stored(c, slope, buffers.h, size)
+        wide = c.widened(up, a)
+        c.op("fabss", b, wide)
+        _inside(c, inside, b, limit)
+        cut(c, b, wide, limit)
+        c.op("fmaxs", b, b, -limit)
+        c.op("fmacs", b, b, wide, 0.0)
+        c.op("fadds", b, b, 1.0)
+        c.op(_move(size), up, b)
+        c.op(_product(size), y, gate, up)
+        c.op(_product(size), up, up, slope)
+        c.op(_product(size), gate, gate, _stored(c, inside, buffers.h, size))
+    return routine(name, operands, c, work.bytes)
+
+
+def cut(c: Code, to: Vec, x: Vec, limit: float) -> None:
+    """Code: to = min(x, limit), f32, NaN of what is not finite, so that an overflow is noticed behind it."""
+    c.op("fnegs", to, x)
+    c.op("fmaxs", to, to, -limit)
+    c.op("fnegs", to, to)
+    c.op("fmacs", to, to, x, 0.0)
+
+
+def _inside(c: Code, to: Vec, x: Vec, limit: float) -> None:
+    """Code: to = 1 where x is at most the limit, else 0, f32: 1 - min(max(x - limit, 0) 2^127 2^127, 1)."""
+    c.op("fadds", to, x, -limit)
+    c.op("fmaxs", to, to, 0.0)
+    c.op("fmuls", to, to, -(2.0**127))
+    c.op("fmuls", to, to, 2.0**127)
+    c.op("fmaxs", to, to, -1.0)
+    c.op("fadds", to, to, 1.0)
+
+
+def _stored(c: Code, x: Vec, half: Vec, size: int) -> Vec:
+    """Code: f32 elements as stored ones; `half` holds those of 16 bits."""
+    if size == 4:
+        return x
+    c.op("fs2h", half, x)
+    return half
+
+
+def _move(size: int) -> str:
+    return "fs2h" if size == 2 else "fmovs"
 
 
 def gate_backward(n: int, size: int, name: str) -> Routine:
@@ -223,6 +292,16 @@ def _product(size: int) -> str:
 
 
 # --- reference model, in double precision -----------------------------------------------------------------------------
+
+
+def cut_gate_reference(
+    gate: np.ndarray, up: np.ndarray, alpha: float, limit: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(y, dy / dgate, dy / dup) of cut_gate_forward, float64 arrays of the operands' shape."""
+    gate, up = (np.asarray(x, np.float64) for x in (gate, up))
+    x, more = np.minimum(gate, limit), np.clip(up, -limit, limit) + 1
+    s = 1 / (1 + np.exp(-alpha * x))
+    return more * x * s, more * (s + alpha * x * s * (1 - s)) * (gate <= limit), x * s * (np.abs(up) <= limit)
 
 
 def reference(function: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

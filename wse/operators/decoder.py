@@ -17,7 +17,7 @@ the residual stream and norms f32.
 from __future__ import annotations
 
 from . import cached_attention, latent_attention, math_functions, routed_experts
-from .activation import FUNCTIONS, Buffers
+from .activation import FUNCTIONS, Buffers, cut
 from .cached_attention import spans
 from .code import Code, Vec
 from .layer_shape import RUN, Kind, LayerShape
@@ -219,12 +219,12 @@ def _clamped(c: Code, s: LayerShape, clamp: tuple[float, float]) -> None:
     alpha, limit = clamp
     gate, up, hidden = Vec("y", s.ny), Vec("y", s.ny, offset=4 * s.ny), Vec("hidden", s.ny, 2)
     a, b, work = (Vec(name, s.ny) for name in ("gate", "sigmoid", "mlp_work"))
-    _cut(c, a, gate, limit)
+    cut(c, a, gate, limit)
     c.op("fmovs", gate, a)
     c.op("fmuls", a, gate, alpha)
     math_functions.sigmoid(c, a, b, work, Vec("exponents", s.ny, 2))
     c.op("fmuls", b, b, gate)
-    _cut(c, a, up, limit)
+    cut(c, a, up, limit)
     c.op("fmaxs", a, a, -limit)
     c.op("fmacs", a, a, up, 0.0)
     c.op("fadds", a, a, 1.0)
@@ -234,17 +234,9 @@ def _clamped(c: Code, s: LayerShape, clamp: tuple[float, float]) -> None:
 
 def _clip(c: Code, x: Vec, work: Vec, limit: float) -> None:
     """x is cut at the limit above and below."""
-    _cut(c, work, x, limit)
+    cut(c, work, x, limit)
     c.op("fmaxs", work, work, -limit)
     c.op("fmacs", x, work, x, 0.0)
-
-
-def _cut(c: Code, to: Vec, x: Vec, limit: float) -> None:
-    """to = min(x, limit), NaN of what is not finite, so that an overflow is noticed behind it."""
-    c.op("fnegs", to, x)
-    c.op("fmaxs", to, to, -limit)
-    c.op("fnegs", to, to)
-    c.op("fmacs", to, to, x, 0.0)
 
 
 def _end(part: Part, s: LayerShape) -> None:

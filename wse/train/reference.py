@@ -304,7 +304,11 @@ def _gelu(o: Operator, x: list, p: Mapping[str, Any]) -> Any:
 
 
 def _gate(function: Kind, o: Operator, x: list, p: Mapping[str, Any]) -> Any:
-    return function(o, x, p) * x[1]
+    if "limit" not in o.attributes:
+        return function(o, x, p) * x[1]
+    alpha, limit = o.attributes["alpha"], o.attributes["limit"]
+    gate, up = x[0].clamp(max=limit), x[1].clamp(-limit, limit)
+    return gate * (alpha * gate).sigmoid() * (up + 1)
 
 
 _ACTIVATIONS: dict[str, Kind] = {
