@@ -9,9 +9,11 @@ wavelets may wait at the edge.  Streams have the rates of MemoryX and network fo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from ..execute.emitter import EdgeTransfer
 from ..execute.offloading import Offloading, Task
-from ..execute.schedule import BACKWARD, FORWARD, TOKENS, Call
+from ..execute.schedule import BACKWARD, FORWARD, TOKENS, Call, in_turns
 from ..memoryx.feeder import DRAM_LATENCY
 from ..operators.embedding import Embedding
 from ..records import dataclass
@@ -72,10 +74,10 @@ def predict(execution: Offloading, task: Task) -> tuple[float, list[Predicted]]:
     waits = feeder.latency + lag if task.name == f"{FORWARD}{number}" else 0.0
     arrived = dict.fromkeys(sizes, 0.0 if waits else window)
     calls: list[Predicted] = []
-    for call in task.calls:
+    for call in in_turns(task.calls):
         enters, leaves, kind = 0.0, 0.0, "weights"
         for feed in task.feeds:
-            if feed.call is call:
+            if _is(feed, call):
                 enters += _wavelets(execution, feed.transfer)
                 kind = "rows" if isinstance(feed.transfer, Embedding) else kind
                 if not feed.parameters and not (task.name.startswith(BACKWARD) and call.what == "input.forward"):
@@ -83,7 +85,7 @@ def predict(execution: Offloading, task: Task) -> tuple[float, list[Predicted]]:
                     waits += max(0.0, 2 * feeder.latency + lag - before)
                     arrived["rows"] = 0.0
         for drain in task.drains:
-            if drain.call is call:
+            if _is(drain, call):
                 leaves += drain.transfer.wavelets
         late = max(0.0, enters - arrived[kind]) / rate[kind]
         made = Predicted(call, _computing(execution, call), late, leaves / out)
@@ -106,6 +108,11 @@ def step(execution: Offloading) -> dict[str, float]:
             found[name] = found.get(name, 0.0) + times * one.cycles
             found["all"] += times * one.cycles
     return found
+
+
+def _is(sent: EdgeTransfer, call: Call) -> bool:
+    """Whether a stream is that of a call, in a loop in the same turn."""
+    return sent.call is call or (bool(call.each) and sent.call == call)
 
 
 def _wavelets(execution: Offloading, transfer: object) -> float:
@@ -132,7 +139,8 @@ def _linear(execution: Offloading, call: Call, phase: str) -> float:
 def _whole(execution: Offloading, call: Call) -> float:
     width, tokens, arch = execution.grid[0], execution.tokens, execution.machine.name
     kind, phase = call.what.split(".")[:2]
-    operator = call.operator
+    # What is computed again is a call of its own.
+    operator = replace(call.operator, attributes=call.operator.attributes | {"again": False})
     if kind == "linear":
         return _linear(execution, call, "forward" if phase == "forward" else "chunkwise backward")
     if kind == "parts":

@@ -10,8 +10,8 @@ leaves a gradient unchanged (residual) passes its buffer on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import field, replace
 from itertools import groupby
 
 from ..errors import ConfigError
@@ -491,3 +491,11 @@ def loops(calls: Sequence[Call]) -> list[range]:
         numbers = list(run)
         made += [range(numbers[0], numbers[-1] + 1)] if inside else [range(n, n + 1) for n in numbers]
     return made
+
+
+def in_turns(calls: Sequence[Call]) -> Iterator[Call]:
+    """The calls as they are executed: those of a loop once for each of its turns."""
+    for numbers in loops(calls):
+        for turn in range(max(1, len(calls[numbers[0]].each))):
+            for call in (calls[number] for number in numbers):
+                yield replace(call, operator=call.each[turn]) if call.each else call
