@@ -81,6 +81,15 @@ static bool may_take(wse_fabric *fabric, uint32_t pe, const dsr *d) {
   return !atomic_load_explicit(&fabric->any_rebound, memory_order_relaxed) || !fabric->rebound[pe].admits[d->queue];
 }
 
+/* Whether mapstep could have been tried in cycle `now`, but a microthread has had the slots since it could: whether it
+ * has to wait is not known before the next cycle. */
+static bool lost_slot(const wse_fabric *fabric, uint32_t pe, const ramp_queue *queue, uint64_t now) {
+  const ce_state *ce = &fabric->ces[pe];
+  uint64_t dispatch;
+  bool ready = queue->count && wavelet_ready(queue_head(queue), now);
+  return issue_cycle(fabric, ce, false, true, &dispatch) <= now && (ready || !has_waited(ce));
+}
+
 /* Finds how many rounds there are at most, and how long each takes.  0: that cannot be said. */
 static uint32_t plan_rounds(wse_fabric *fabric, band_state *band, uint32_t pe, const isa_ins *ins, const dsr *d,
                             memory_op *op) {
@@ -132,6 +141,8 @@ bool wavelet_loop_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint6
   const isa_ins *ins = &class_of(fabric, pe)->code[ce->pc];
   const dsr *d = &fabric->dsrs[ins->b][pe];
   if (now < log->retry || !may_take(fabric, pe, d)) return false;
+  ramp_queue *queue = iq_of(fabric, d->queue, pe);
+  if (lost_slot(fabric, pe, queue, now)) return false;
   memory_op op;
   uint32_t rounds = plan_rounds(fabric, band, pe, ins, d, &op);
   if (!rounds) {
@@ -143,7 +154,6 @@ bool wavelet_loop_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint6
   loop->queue = d->queue;
   loop->round = loop->taken = 0;
   log->count = 0;
-  ramp_queue *queue = iq_of(fabric, d->queue, pe);
   if (!log_queue(fabric, pe, log, queue, rounds, now)) {
     log->retry = fabric->limit;
     return false;

@@ -67,7 +67,9 @@ class Made:
             if rng.random() < 0.3:  # a microthread is under way when the loop begins
                 pe.dsd(f"to{i}", wse.mem1d(arrays["z"], 30, offset=30 * i))
                 pe.dsd(f"from{i}", wse.fabin(6, 30))
-                lines += [f"dsr d1, to{i}", f"dsr a1, from{i}", "mov32 d1, a1 {async, ut=3}"]
+                adds = [f"dsr a1, to{i}", f"dsr b1, from{i}", "fadds d1, a1, b1 {async, ut=3}"]
+                copies = [f"dsr a1, from{i}", "mov32 d1, a1 {async, ut=3}"]
+                lines += [f"dsr d1, to{i}", *rng.choice([adds, copies])]
             rows = rng.choice([1, 1, 3])
             lines += [f"mov r5, {rows}", f".row{i}:", f".next{i}: mapstep r1, b6, .end{i}"]
             lines += [f"{name} d0, a0, b0, r1", f"maploop .next{i}", f".end{i}:"]
@@ -114,6 +116,7 @@ class Made:
                 shape = (self.height, self.width, WORDS * 4 // BYTES[kind])
                 fabric.write(name + kind, numbers.standard_normal(shape).astype(kind.replace("f", "float")))
         for i, color in enumerate([*(f"c{i}" for i in range(self.colors)), "beside"]):
+            rate = rng.choice([self.rate, 1]) if color == "beside" else self.rate
             side, starts = (
                 ("N", [(x, 0) for x in range(self.width)])
                 if i % 2 and self.height > 1
@@ -124,7 +127,7 @@ class Made:
                 data = numbers.standard_normal(n).astype(np.float32).view(np.uint32)
                 data = np.where(numbers.random(n) < 0.5, data, data >> 16)
                 control = (numbers.random(n) < 0.03) & (self.controls and color != "beside")
-                fabric.stream_in(x, y, side, color, data.astype(np.uint32), control, rate=self.rate)
+                fabric.stream_in(x, y, side, color, data.astype(np.uint32), control, rate=rate)
         return fabric
 
 
