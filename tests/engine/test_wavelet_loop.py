@@ -207,3 +207,43 @@ def test_wavelets_that_come_after_a_long_time():
     one, other = (observe(fabric, [], 1 << 40) for fabric in runs)
     assert one.run.ended == "done" and one.cycle > 10 << 30
     assert differences(other, one, False, True) == []
+
+
+def hindered(start: int, **how) -> wse.Fabric:
+    """A loop that begins while a microthread adds up a stream that takes every slot; its weights come from cycle
+    `start` on."""
+    p = wse.Program(1, 1)
+    pe = p.pe_class("pe")
+    for queue, name in ((2, "weights"), (3, "beside")):
+        pe.queue_in(queue, p.color(name, queue))
+        p.route(name, "N", "R")
+    y, x, z = (pe.array(name, 64, "f32") for name in "yxz")
+    for name, array, length in (("sums", y, 8), ("of_x", x, 8), ("kept", z, 6)):
+        pe.dsd(name, wse.mem1d(array, length))
+    pe.dsd("weights_in", wse.fabin(2, 12, wide=True))
+    pe.dsd("beside_in", wse.fabin(3, 6))
+    loads = (
+        "dsr d0, sums\ndsr a0, sums\ndsr b0, of_x\ndsr b6, weights_in\ndsr d1, kept\ndsr a1, kept\ndsr b1, beside_in\n"
+    )
+    before = "fmacs d0, a0, b0, r1\n" if start % 2 else ""  # mapstep follows an operation, or not
+    loop = ".next: mapstep r1, b6, .end\nfmacs d0, a0, b0, r1\nmaploop .next\n.end: nop\n"
+    late = "nop\n" * 30 + "dsr b6, weights_in\n"  # the queue of the microthread is full when it begins
+    second = f"fadds d1, a1, b1 {{async, ut=3}}\n{before}{loop.replace('.', '.more_')}"
+    pe.code(f"main:\n{loads}{loop}{late}{second}done")
+    pe.local_task("main", 9, active=True)
+    p.place(pe)
+    fabric = wse.Fabric(p, **how)
+    fabric.write("x", np.ones((1, 1, 64), np.float32))
+    weights = np.arange(24, dtype=np.float32).view(np.uint32)
+    segments = [wse.Segment(12, 0), wse.Segment(12, start, 0.5)]
+    fabric.stream_in(0, 0, "N", "weights", weights, segments=segments)
+    fabric.stream_in(0, 0, "N", "beside", np.arange(6, dtype=np.uint32))
+    return fabric
+
+
+@pytest.mark.parametrize("start", range(270, 310))
+def test_the_slot_was_lost_to_a_microthread(start):
+    """mapstep is tried, and waits, only from the cycle on in which it has the slot."""
+    expected = observe(hindered(start, reference=True), [], LIMIT)
+    assert expected.run.ended == "done"
+    assert differences(expected, observe(hindered(start), [], LIMIT), False, True) == []
