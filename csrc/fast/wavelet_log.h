@@ -8,6 +8,19 @@
 
 enum { LOG_ALMOST_FULL = LOG_WAVELETS - NEAR }; /* wavelets after which the CE has to be stepped soon */
 
+/* Whether nothing that is observed needs each cycle of a CE when it comes. */
+static inline bool log_may_begin(const wse_fabric *fabric) {
+  return fabric->lanes && !fabric->by_element && !fabric->watch;
+}
+
+/* Of a PE: its lane, as a bit of its block; the routes of its block for a color (index). */
+static inline uint64_t lane_of(const wse_fabric *fabric, uint32_t pe) {
+  return (uint64_t)1 << fabric->router_lane[pe] % LANES;
+}
+static inline route_block *route_of(const wse_fabric *fabric, uint32_t pe, int color) {
+  return &fabric->routes[color][fabric->router_lane[pe] / LANES];
+}
+
 static inline void log_push(ce_log *log, int thread, uint32_t data, uint64_t lands) {
   log->thread[log->count] = (uint8_t)thread;
   log->lands[log->count] = (uint32_t)lands;
@@ -62,8 +75,7 @@ static inline bool loop_log(const wse_fabric *fabric, ce_log *log, uint32_t data
 
 /* Nothing is logged any more: the loop ends when the last wavelet of the log is taken. */
 static inline void loop_close(wse_fabric *fabric, band_state *band, uint32_t pe, ce_log *log, uint64_t now) {
-  uint32_t at = fabric->router_lane[pe];
-  fabric->routes[log->loop.color][at / LANES].logs &= ~((uint64_t)1 << at % LANES);
+  route_of(fabric, pe, log->loop.color)->logs &= ~lane_of(fabric, pe);
   log->loop.closing = true;
   if (loop_waiting(log, now)) wake_ce(fabric, band, pe, now, loop_taken_at(log, log->count - 1));
 }
@@ -71,8 +83,7 @@ static inline void loop_close(wse_fabric *fabric, band_state *band, uint32_t pe,
 /* After a wavelet has come to the queue of a loop: notes whether the queue is full. */
 static inline void loop_fills(wse_fabric *fabric, band_state *band, uint32_t pe, ce_log *log, uint64_t now) {
   if (!loop_is_full(fabric, pe, log, now)) return;
-  uint32_t at = fabric->router_lane[pe];
-  fabric->routes[log->loop.color][at / LANES].ramp_full |= (uint64_t)1 << at % LANES;
+  route_of(fabric, pe, log->loop.color)->ramp_full |= lane_of(fabric, pe);
   log->loop.full = true;
   if (loop_waiting(log, now)) wake_ce(fabric, band, pe, now, loop_taken_at(log, log->loop.taken));
 }

@@ -14,14 +14,6 @@
 
 enum { LEAST_CYCLES = 12 }; /* that a CE stays behind: fewer are not worth it */
 
-static uint64_t lane_of(const wse_fabric *fabric, uint32_t pe) {
-  return (uint64_t)1 << fabric->router_lane[pe] % LANES;
-}
-
-static route_block *route_of(const wse_fabric *fabric, uint32_t pe, int color) {
-  return &fabric->routes[color][fabric->router_lane[pe] / LANES];
-}
-
 static int color_of_thread(const wse_fabric *fabric, uint32_t pe, int thread) {
   int queue = fabric->operations[thread][pe].src0.d.queue;
   return fabric->color_index[color_of_iq(fabric, pe, class_of(fabric, pe), queue)];
@@ -75,7 +67,7 @@ bool behind_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t no
   ce_state *ce = &fabric->ces[pe];
   ce_log *log = &fabric->logs[pe];
   /* in a fabric beyond the cache, fetching the log and what the scout reads costs more than the steps */
-  if (!fabric->in_cache || !fabric->lanes || fabric->by_element || fabric->watch) return false;
+  if (!fabric->in_cache || !log_may_begin(fabric)) return false;
   if (now < log->retry || !may_stay_behind(fabric, pe)) return false;
   for (uint32_t threads = ce->threads; threads; threads &= threads - 1) {
     uint64_t next = fabric->operations[__builtin_ctz(threads)][pe].next;

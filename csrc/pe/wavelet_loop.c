@@ -7,8 +7,8 @@
 #include "fast/wavelet_log.h"
 #include "pe/issue.h"
 #include "pe/map.h"
+#include "pe/ramp.h"
 #include "pe/vector.h"
-#include "state/bitplane.h"
 #include "state/queue.h"
 
 enum { LEAST_ROUNDS = 2 }; /* fewer are not worth it */
@@ -64,11 +64,9 @@ static bool time_rounds(const wse_fabric *fabric, band_state *band, const isa_in
 }
 
 /* Whether the main thread waits at such a loop, and nothing that is observed or under way needs each cycle. */
-static bool may_begin(const wse_fabric *fabric, const band_state *band, uint32_t pe) {
+static bool may_begin(const wse_fabric *fabric, uint32_t pe) {
   const ce_state *ce = &fabric->ces[pe];
-  if (ce->state != MAIN_RUN || ce->besides || ce->flushing || !fabric->lanes || !at_wavelet_loop(fabric, pe))
-    return false;
-  return !(fabric->by_element || fabric->watch || band->profile || fabric->trace_capacity);
+  return ce->state == MAIN_RUN && !ce->besides && !ce->flushing && log_may_begin(fabric) && at_wavelet_loop(fabric, pe);
 }
 
 /* Whether mapstep takes the wavelets of queue d->queue, all of them data and of one color. */
@@ -134,7 +132,7 @@ static bool log_queue(wse_fabric *fabric, uint32_t pe, ce_log *log, ramp_queue *
 }
 
 bool wavelet_loop_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_t now) {
-  if (!may_begin(fabric, band, pe)) return false;
+  if (!may_begin(fabric, pe)) return false;
   ce_state *ce = &fabric->ces[pe];
   ce_log *log = &fabric->logs[pe];
   wavelet_loop *loop = &log->loop;
@@ -158,11 +156,10 @@ bool wavelet_loop_begin(wse_fabric *fabric, band_state *band, uint32_t pe, uint6
     log->retry = fabric->limit;
     return false;
   }
-  uint32_t at = fabric->router_lane[pe];
-  uint64_t lane = (uint64_t)1 << at % LANES;
+  uint64_t lane = lane_of(fabric, pe);
   fabric->store_targets[color][pe] = (store_target){.left = rounds - log->count, .thread = MAIN, .wide = 1};
-  fabric->routes[color][at / LANES].logs |= lane;
-  fabric->store_times[at / LANES].behind |= lane;
+  route_of(fabric, pe, color)->logs |= lane;
+  fabric->store_times[fabric->router_lane[pe] / LANES].behind |= lane;
   ce->behind = 1;
   loop->under_way = true;
   loop->closing = loop->full = false;
@@ -224,9 +221,8 @@ bool wavelet_loop_step(wse_fabric *fabric, band_state *band, uint32_t pe, uint64
   }
   if (log->count >= LOG_ALMOST_FULL) execute_rounds(fabric, band, pe, now + 1);
   if (loop->full && !loop_is_full(fabric, pe, log, now)) {
-    uint32_t at = fabric->router_lane[pe];
     loop->full = false;
-    fabric->routes[loop->color][at / LANES].ramp_full &= ~((uint64_t)1 << at % LANES);
+    ramp_refresh(fabric, pe, loop->color);
     wake_router(fabric, pe, now);
   }
   if (loop->full) wake_ce(fabric, band, pe, now, loop_taken_at(log, loop->taken));
@@ -249,11 +245,10 @@ bool wavelet_loop_end(wse_fabric *fabric, band_state *band, uint32_t pe, uint64_
   if (queue->count) ce->input_queues |= 1u << loop->queue;
   if (next > now) wake_ce(fabric, band, pe, now, next);
   if (loop->full) wake_router(fabric, pe, now);
-  uint32_t at = fabric->router_lane[pe];
-  uint64_t lane = (uint64_t)1 << at % LANES;
-  bit_assign(&fabric->routes[loop->color][at / LANES].ramp_full, at % LANES, input_full(fabric, pe, loop->queue));
-  fabric->routes[loop->color][at / LANES].logs &= ~lane;
-  fabric->store_times[at / LANES].behind &= ~lane;
+  ramp_refresh(fabric, pe, loop->color);
+  uint64_t lane = lane_of(fabric, pe);
+  route_of(fabric, pe, loop->color)->logs &= ~lane;
+  fabric->store_times[fabric->router_lane[pe] / LANES].behind &= ~lane;
   ce->behind = 0;
   loop->under_way = false;
   return queue->count || need >= now;
