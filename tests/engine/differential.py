@@ -13,7 +13,7 @@ import contextlib
 import copy
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,6 +93,22 @@ def differences(expected: Observed, got: Observed, traced: bool, exact: bool) ->
         if getattr(expected, name) != getattr(got, name):
             found.append(f"{name} {getattr(expected, name)} | {getattr(got, name)}"[:200] if name == "cycle" else name)
     return found
+
+
+def in_each_way(
+    load: Callable[..., tuple[wse.Fabric, list]], limit: int, pieces: Sequence[tuple[int, ...]]
+) -> list[str]:
+    """What differs between the reference and the fast paths: on one thread and two, in pieces, without AVX-512.
+
+    load: a fabric with such options, and its streams.  The cycle in which pieces find a deadlock may differ.
+    """
+    expected = observe(*load(reference=True), limit)
+    ways: list[tuple[dict, tuple[int, ...]]] = [({}, ()), ({"threads": 2}, ()), ({"portable": "avx2"}, ())]
+    return [
+        f"{options} {cuts}: {found}"
+        for options, cuts in [*ways, *(({}, cuts) for cuts in pieces)]
+        for found in differences(expected, observe(*load(**options), limit, cuts), False, not cuts)
+    ]
 
 
 def _where(expected: wse.Run, got: wse.Run, name: str) -> str:

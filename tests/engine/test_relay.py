@@ -3,11 +3,12 @@
 Covers: csrc/pe/arrival.c
 """
 
+from functools import partial
 from random import Random
 
 import numpy as np
 import pytest
-from engine.differential import differences, observe
+from engine import differential
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,13 +84,7 @@ def load(seed: int, **how) -> tuple[wse.Fabric, list]:
 
 
 def compare(seed: int) -> list[str]:
-    expected = observe(*load(seed, reference=True), LIMIT)
-    how = [({}, ()), ({"threads": 2}, ()), ({}, (90, 7, 1, 300)), ({"portable": "avx2"}, ())]
-    return [
-        f"{options} {pieces}: {found}"
-        for options, pieces in how
-        for found in differences(expected, observe(*load(seed, **options), LIMIT, pieces), False, not pieces)
-    ]
+    return differential.in_each_way(partial(load, seed), LIMIT, [(90, 7, 1, 300)])
 
 
 @pytest.mark.parametrize("seed", range(20))
